@@ -1,0 +1,1 @@
+"""Converters: one file for each data set, its card beside it."""

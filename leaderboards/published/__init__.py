@@ -1,0 +1,1 @@
+"""Published numbers: one CSV for each paper."""

@@ -1,0 +1,161 @@
+"""Cards: identity, geometry and provenance of one data set, read from TOML and checked."""
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ValidationError, model_validator
+
+from skelbench.errors import CardError, nearest
+from skelbench.skeletons import Layout, layout_from, load_layout
+
+
+class TargetCard(BaseModel, frozen=True, extra="forbid"):
+    """One named label of a sample."""
+
+    kind: Literal["single", "multi", "score"] = "single"  # one class, several classes, a number
+    title: str = ""  # what the label says, for people
+    classes: tuple[str, ...] = ()  # names in label order; empty for a score
+    source: str = ""  # where names and order come from
+
+
+class Official(BaseModel, frozen=True, extra="forbid"):
+    """What the owner of the data says there is; a difference is named after a conversion."""
+
+    planned: int | None = None  # raw items handed out
+    rejects: int | None = None  # of these, officially unusable
+    source: str = ""  # who says so
+
+
+class Synth(BaseModel, frozen=True, extra="forbid"):
+    """How the ids and columns of a raw twin are made; motion itself knows nothing of data sets."""
+
+    sample_id: str  # format string over the axes, the constants, `index` and `label`
+    take: str  # the same, for the column `take`
+    axes: dict[str, tuple[int | str, ...]]  # column -> the values it runs through
+    constants: dict[str, int | float | str] = {}  # column -> its one value
+    by_label: dict[str, tuple[int | str, ...]] = {}  # name -> one value a class, such as a file's action code
+    two_person: tuple[int, ...] = ()  # labels of the classes with two people
+    image: tuple[int, int] = (0, 0)  # width and height in pixels of a 2-D set; zeros for 3-D
+
+
+class Card(BaseModel, frozen=True, extra="forbid"):
+    """Identity, geometry and provenance of one data set."""
+
+    name: str  # equals the file name: converters/<name>.py
+    title: str  # the name that papers use
+    layout: Layout  # joints and bones; in TOML the name of a layout or a table in place
+    channels: tuple[Literal["u", "v", "x", "y", "z"], ...]  # u v: image plane; x y z: space
+    units: dict[str, str]  # channel -> "pixel", "metre", ...
+    fps: float  # frames per second as recorded
+    pose_source: str  # who or what saw the joints: "Kinect v2", "annotated by hand", ...
+    persons: int  # most people that one frame may hold
+    score: str = ""  # meaning of the confidence; empty where the source gives none
+    targets: dict[str, TargetCard]  # named labels; the first is the default
+    columns: dict[str, str] = {}  # column of samples.parquet -> what it says
+    not_kept: str = ""  # what the raw form holds and the store leaves out
+    licence: str  # SPDX id, or the terms in a sentence
+    obtain: str  # where and how the owner hands the data out
+    citation: str  # how to cite
+    raw: str  # what the user must have: "a folder of *.skeleton files, or the zip"
+    max_file_mb: float = 64.0  # larger raw files are refused unread
+    official: Official = Official()
+    prepare: tuple[str, ...] = ("by-id",)  # the usual prepare list
+    options: dict[str, Any] = {}  # the converter's own settings
+    synth: Synth | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Card":
+        """Units for every channel, and at least one target."""
+        if set(self.units) != set(self.channels):
+            raise ValueError(f"units are given for {sorted(self.units)}, channels are {sorted(self.channels)}")
+        if not self.targets:
+            raise ValueError("a card needs at least one [targets.<name>]")
+        clash = set(self.columns) & set(self.targets)
+        if clash:
+            raise ValueError(f"no column may bear a target's name, found {sorted(clash)}")
+        return self
+
+
+def load_card(path: Path) -> Card:
+    """Read and check a card.
+
+    Args:
+        path: A TOML file; a layout it names may stand beside it.
+
+    Returns:
+        The card, its layout resolved.
+
+    Raises:
+        CardError: If the file is not TOML, lacks a key, has an unknown one, or contradicts itself.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CardError(f"No card at {path}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CardError(f"{path}: not TOML: {error}") from error
+    table.setdefault("name", path.stem)
+    layout = table.get("layout")
+    if isinstance(layout, str):
+        table["layout"] = load_layout(layout, beside=path.parent)
+    elif isinstance(layout, dict):
+        table["layout"] = layout_from(layout, path.stem, str(path))
+    return parse_card(table, str(path))
+
+
+def parse_card(table: dict[str, Any], where: str) -> Card:
+    """Check a table against the card's fields.
+
+    Args:
+        table: Keys of the card, the layout resolved or as a full table.
+        where: File the table came from, for messages.
+
+    Returns:
+        The card.
+
+    Raises:
+        CardError: Naming the first wrong key, what it held and what was expected.
+    """
+    try:
+        return Card.model_validate(table)
+    except ValidationError as error:
+        raise CardError(f"{where}: {explain(error, Card)}") from error
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """Put the first finding of pydantic into one sentence, the nearest name added for an unknown key.
+
+    Args:
+        error: What pydantic found.
+        model: The model that was being filled.
+
+    Returns:
+        A sentence that names the key, what was found and what was expected.
+    """
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"unknown key '{where}'. {nearest(str(first['loc'][-1]), _known(model, first['loc'][:-1]))}"
+    if first["type"] == "missing":
+        return f"the key '{where}' is missing."
+    found = repr(first.get("input"))
+    return f"{where or 'it'}: {first['msg']}; found {found[:80]}."
+
+
+def _known(model: type[BaseModel], path: tuple[int | str, ...]) -> Iterator[str]:
+    """Field names of the (nested) model at a path of keys."""
+    for part in path:
+        field = model.model_fields.get(str(part))
+        inner = [] if field is None else _models(field.annotation)
+        if inner:
+            model = inner[0]
+    yield from model.model_fields
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """The pydantic models that occur in an annotation."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in getattr(annotation, "__args__", ()) for model in _models(argument)]

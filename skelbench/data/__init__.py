@@ -1,0 +1,1 @@
+"""Ragged tensors on the device: clips, streams, samplers, batches."""

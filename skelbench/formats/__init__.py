@@ -1,0 +1,1 @@
+"""Parsers that several data sets share: bytes in, arrays out."""

@@ -1,0 +1,1 @@
+"""Layouts: one TOML for each skeleton."""

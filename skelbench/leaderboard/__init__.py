@@ -1,0 +1,1 @@
+"""Boards: tables, statistics and what papers published."""

@@ -1,0 +1,1 @@
+"""Models: one module and one TOML each; `blocks` holds what at least two share."""

@@ -1,0 +1,41 @@
+"""What a converter reads from: types only here, the sources themselves in `skelbench/source.py`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import BinaryIO, Protocol, TypeVar
+
+from skelbench.sample import MetaValue
+
+Parsed = TypeVar("Parsed")
+
+
+@dataclass(frozen=True)
+class RawItem:
+    """One thing in the raw data that should become a sample."""
+
+    sample_id: str  # the owner's name, without folder and extension
+    paths: tuple[str, ...]  # members of the source, as `RawSource.paths` names them
+    meta: Mapping[str, MetaValue] = field(default_factory=dict)  # what the name says
+    reject: str | None = None  # why it cannot become a sample, where names alone show it
+
+
+class RawSource(Protocol):
+    """A folder, a zip or a tar (or several as one), read without unpacking."""
+
+    paths: tuple[str, ...]  # members, sorted, relative, with forward slashes
+
+    def where(self, path: str) -> str:
+        """Name a member for people: the folder's or archive's path and the member's."""
+
+    def open(self, path: str) -> BinaryIO:
+        """Open a member for reading.
+
+        Raises:
+            RawFormatError: If the member is damaged or larger than the source allows.
+        """
+
+    def read(self, path: str) -> bytes:
+        """Read a member whole; raises like `open`."""
+
+    def once(self, path: str, parse: Callable[[bytes], Parsed]) -> Parsed:
+        """Parse a shared member, such as a label list, once in each process."""

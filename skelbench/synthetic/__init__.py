@@ -1,0 +1,1 @@
+"""Kinematic motion with known classes, for raw twins of data sets."""

@@ -1,0 +1,1 @@
+"""Protocols: one TOML for each data set, with its list files."""
