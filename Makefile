@@ -1,0 +1,39 @@
+# PIP_ARGS goes to every pip install: on a machine without a GPU, PyTorch's CPU index saves gigabytes (see README).
+PIP_ARGS ?=
+PYTHON ?= python3
+PYTEST_ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test slow check types schema clean
+
+demo: $(READY)  ## synthetic raw archive -> convert -> three systems -> board, in demo/
+	$(BIN)/skelbench demo
+
+test: $(READY)  ## the default suite
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+slow: $(READY)  ## the slow tests alone
+	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+check: $(READY) types  ## lint and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# mypy does not follow the map of packages to folders, so it sees one tree made of links.
+types: $(READY)
+	rm -rf build/types
+	mkdir -p build/types/skelbench
+	ln -s $(CURDIR)/skelbench/* build/types/skelbench/
+	ln -s $(CURDIR)/converters $(CURDIR)/splits build/types/skelbench/
+	ln -s $(CURDIR)/leaderboards/published build/types/skelbench/published
+	cd build/types && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache -p skelbench
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) --constraint constraints.txt --editable ".[test,dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist demo *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
