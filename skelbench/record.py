@@ -1,0 +1,319 @@
+"""What a run leaves behind: every number traced to the data, the split, the recipe and the code it came from."""
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
+
+from skelbench.card import explain
+from skelbench.errors import RunError
+from skelbench.metrics import Metric
+
+SCHEMA_VERSION = 1
+MAX_BYTES = 16 << 20  # several times the record of 1,000 classes with its confusion matrix
+
+Name: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Sha256: TypeAlias = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+Count: TypeAlias = Annotated[int, Field(ge=0)]
+Seconds: TypeAlias = Annotated[float, Field(ge=0)]
+
+CONFIG = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class Value(BaseModel):
+    """One setting, with the layer that set it and where that layer has it from."""
+
+    model_config = CONFIG
+
+    value: JsonValue
+    """The setting itself."""
+    layer: str
+    """`runner`, `card`, `models/lite.toml when {...}`, `--recipe FILE` or `-o`."""
+    source: str
+    """Where the value comes from: a paper, code at a commit, or `ours`."""
+
+
+class Stage(BaseModel):
+    """One stage of a run, all its settings resolved."""
+
+    model_config = CONFIG
+
+    dataset: Name
+    """Name of the data set trained on."""
+    protocol: Name
+    """Name of the protocol whose part was used."""
+    part: Name
+    """Which part of the split: `train`, or a named portion of it."""
+    target: Name
+    """Name of the label that was learnt."""
+    labels: Annotated[float, Field(gt=0, le=1)] | None
+    """Share of the labels used; null for all."""
+    model: Name
+    """Name of the encoder."""
+    method: Name
+    """Name of the training method."""
+    streams: tuple[Name, ...]
+    """Input streams, concatenated on the channel axis."""
+    values: dict[str, Value]
+    """Every setting by its dotted key, such as `optim.lr`."""
+
+
+class DataTrail(BaseModel):
+    """One data set that went into a run, back to the raw files."""
+
+    model_config = CONFIG
+
+    dataset: Name
+    """Name of the data set."""
+    fingerprint: Sha256
+    """Digest of the converted content."""
+    pose_source: str
+    """Who or what saw the joints."""
+    synthetic: dict[str, JsonValue] | None
+    """Generator and seed where the recordings are made up; null for real ones."""
+    raw_sha256: str
+    """Digest of the raw files."""
+    converter: str
+    """Name of the converter."""
+    limit: int | None
+    """`--limit` of the conversion; null when all raw items were taken."""
+
+
+class SplitTrail(BaseModel):
+    """The split as it was resolved on the store."""
+
+    model_config = CONFIG
+
+    protocol: Name
+    """Name of the protocol."""
+    digest: str
+    """Digest of the ids in both parts."""
+    train: Count
+    """Samples in the training part."""
+    test: Count
+    """Samples in the test part."""
+    left_out: Count
+    """Samples of the store in neither part."""
+    official: tuple[str, ...]
+    """Differences from the official counts, in words; empty when there are none."""
+
+
+class Timing(BaseModel):
+    """Wall-clock seconds of a run."""
+
+    model_config = CONFIG
+
+    train: Seconds
+    """Training, all stages."""
+    test: Seconds
+    """Prediction on the test part."""
+    prepare: Seconds
+    """Preparing the samples; near 0 where the cache held them."""
+
+
+class Record(BaseModel):
+    """One run of one seed: what was asked, what it was made from, what came out."""
+
+    model_config = CONFIG
+
+    schema_version: Literal[1] = 1
+    """Version of this schema."""
+    state: Literal["done", "partial", "diverged", "failed"]
+    """Whether the run reached its end."""
+    key: Sha256
+    """Digest of the resolved stages, fingerprints and split; equal for all seeds and folds."""
+    seed: Count
+    """Seed of every random draw."""
+    fold: Count | None
+    """Fold of a cross-validation; null where there is one fixed split."""
+    dataset: Name
+    """Name of the data set scored on."""
+    protocol: Name
+    """Name of the protocol scored under."""
+    evaluation: Name
+    """`supervised`, `linear`, ..."""
+    labels: Annotated[float, Field(gt=0, le=1)] | None
+    """Share of the training labels used; null for all."""
+    model: Name
+    """Name of the encoder."""
+    method: Name
+    """Name of the training method."""
+    streams: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Input streams, concatenated on the channel axis."""
+    recipe: Name
+    """Name of the recipe: `default`, `small`, `reference`, ..."""
+    limit: int | None = None
+    """`--limit` of the run, per part; null when all samples were used."""
+    stages: tuple[Stage, ...]
+    """The stages in their order, the last being the one that was scored."""
+    data: tuple[DataTrail, ...]
+    """Every data set that the stages used."""
+    split: SplitTrail
+    """The split that was scored."""
+    evaluated: str
+    """Digest of the scored (sample_id, target) pairs; only runs of equal digest stand in one table."""
+    classes: tuple[str, ...]
+    """Class names in the order of the targets and logits."""
+    metrics: dict[str, Metric]
+    """What was measured, by name; empty where the run was not scored."""
+    primary: Name
+    """Name of the metric that ranks the table."""
+    chance: float
+    """The primary metric of a guess that knows only the classes."""
+    parameters: Count
+    """Trained and frozen parameters of encoder and method."""
+    gflops: float | None
+    """Billions of multiply-accumulates for one sample; null where not counted."""
+    epochs: Count
+    """Epochs trained, summed over the stages."""
+    seconds: Timing
+    """How long it took."""
+    device: str
+    """What it ran on, such as `cpu` or the name of a GPU."""
+    environment: dict[str, str]
+    """Versions of python, torch and skelbench, threads, platform, processor."""
+    code_version: str
+    """Version of skelbench, with the commit where it is known."""
+    command: str
+    """The command that repeats the run."""
+    predictions_sha256: Sha256 | None
+    """Digest of predictions.parquet."""
+    checkpoint_sha256: Sha256 | None
+    """Digest of checkpoint.safetensors."""
+    messages: tuple[str, ...]
+    """Warnings and reasons, for people."""
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether any of the data is made up."""
+        return any(trail.synthetic is not None for trail in self.data)
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write a record: whole or not at all, the same bytes for the same record.
+
+    Args:
+        path: The file to write; what is there is replaced, missing folders are made.
+        record: The record.
+
+    Raises:
+        RunError: If a setting holds a number that is not finite, which JSON cannot hold.
+    """
+    text = record_text(record)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with draft.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def record_text(record: Record) -> str:
+    """The JSON of a record: keys sorted, numbers exact, plain lists on one line.
+
+    Args:
+        record: The record.
+
+    Returns:
+        The text, with a newline at its end.
+
+    Raises:
+        RunError: If a setting holds a number that is not finite.
+    """
+    try:
+        return _layout(record.model_dump(mode="json"), "") + "\n"
+    except ValueError as error:
+        raise RunError(f"Record of {record.model} on {record.dataset}: {error}. Settings must be finite.") from error
+
+
+def read_record(path: Path) -> Record:
+    """Read a record that anyone may have written.
+
+    Args:
+        path: A record.json.
+
+    Returns:
+        The record, every field checked.
+
+    Raises:
+        RunError: If the file is not a record of this version, naming the file and the first fault.
+    """
+    text = _read(path)
+    try:
+        table = json.loads(text, object_pairs_hook=_once_each, parse_constant=_not_finite, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path}: not JSON that a record may hold: {str(error)[:200]}.") from error
+    version = table.get("schema_version") if isinstance(table, dict) else None
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise RunError(f"{path}: no record: it holds no whole number 'schema_version'.")
+    if version != SCHEMA_VERSION:
+        advice = "Update skelbench." if version > SCHEMA_VERSION else "Run its command again."
+        raise RunError(f"{path}: schema_version {version}, this skelbench reads {SCHEMA_VERSION}. {advice}")
+    try:
+        return Record.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        raise RunError(f"{path}: {explain(error, Record)}") from error
+
+
+def schema_text() -> str:
+    """The JSON Schema of a record, as `docs/record.schema.json` holds it."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Record.model_json_schema()}
+    return json.dumps(schema, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _read(path: Path) -> str:
+    """The text of a file of bounded size."""
+    try:
+        if not path.is_file():
+            raise RunError(f"{path}: no such file; expected a record.json.")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise RunError(f"{path}: more than {MAX_BYTES >> 20} MiB; no record is so large.")
+        return content.decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{path}: cannot be read: {error}.") from error
+
+
+def _layout(value: Any, indent: str) -> str:
+    """JSON text in which an object or a list of objects takes a line for each entry, and all else one line."""
+    inner = indent + " "
+    if isinstance(value, dict) and value:
+        entries = [f"{inner}{_plain(key)}: {_layout(value[key], inner)}" for key in sorted(value)]
+        return "{\n" + ",\n".join(entries) + f"\n{indent}}}"
+    if isinstance(value, list) and any(isinstance(entry, dict | list) for entry in value):
+        return "[\n" + ",\n".join(inner + _layout(entry, inner) for entry in value) + f"\n{indent}]"
+    return _plain(value)
+
+
+def _plain(value: Any) -> str:
+    """JSON on one line; Python writes floats so that they read back exactly."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys must differ; JSON readers disagree on which of two would count."""
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise ValueError("a key occurs twice in one object")
+    return table
+
+
+def _finite(text: str) -> float:
+    """A number, unless it overflows."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"the number {text[:40]} is not finite")
+    return number
+
+
+def _not_finite(text: str) -> NoReturn:
+    """NaN and Infinity are not JSON."""
+    raise ValueError(f"{text} is not a number of JSON")
