@@ -125,7 +125,7 @@ def parse_card(table: dict[str, Any], where: str) -> Card:
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """Put the first finding of pydantic into one sentence, the nearest name added for an unknown key.
+    """Put one finding of pydantic into a sentence: a misspelt key first, since others often follow from it.
 
     Args:
         error: What pydantic found.
@@ -134,7 +134,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     Returns:
         A sentence that names the key, what was found and what was expected.
     """
-    first = error.errors(include_url=False)[0]
+    findings = error.errors(include_url=False)
+    first = next((finding for finding in findings if finding["type"] == "extra_forbidden"), findings[0])
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return f"unknown key '{where}'. {nearest(str(first['loc'][-1]), _known(model, first['loc'][:-1]))}"

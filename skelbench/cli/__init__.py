@@ -1,1 +1,72 @@
 """The command line: one module a verb, no logic."""
+
+import importlib
+import sys
+
+import click
+
+from skelbench.errors import FINDINGS, USAGE, nearest
+
+VERBS = ("list", "info", "convert", "synth", "verify", "run", "leaderboard", "demo")
+INTERRUPTED = 130  # what a shell expects of a process that Ctrl-C ended
+
+
+class Verbs(click.Group):
+    """The verbs, each in the module of its name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs in the order of a user's work."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        """Import one verb."""
+        if cmd_name not in VERBS:
+            raise click.UsageError(f"No verb '{cmd_name}'. {nearest(cmd_name, VERBS)}", ctx)
+        command: click.Command = importlib.import_module(f"skelbench.cli.{cmd_name}").command
+        return command
+
+
+@click.group(
+    cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Start with `skelbench demo`. Each verb explains itself: skelbench VERB --help",
+)
+@click.version_option(package_name="skelbench")
+@click.option("-v", "--verbose", is_flag=True, help="Say more on stderr; show tracebacks.")
+@click.option("-q", "--quiet", is_flag=True, help="Errors only on stderr, no progress.")
+def cli(verbose: bool, quiet: bool) -> None:
+    """Any skeleton data set in, comparable numbers out."""
+    from skelbench.cli import output
+
+    output.configure(verbose=verbose, quiet=quiet)
+
+
+def main() -> None:
+    """Entry point: run a verb; errors become one clear message and an exit code (2 usage, 1 findings)."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        code = INTERRUPTED
+    except USAGE as error:
+        code = _say(error, 2)
+    except FINDINGS as error:
+        code = _say(error, 1)
+    except BrokenPipeError:  # the reader of a pipe, such as `head`, had enough
+        sys.stderr.close()
+        code = 0
+    except OSError as error:
+        code = _say(error, 1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(error: Exception, code: int) -> int:
+    """Print an error on stderr, with its traceback after --verbose."""
+    import logging
+
+    if logging.getLogger().isEnabledFor(logging.DEBUG):
+        logging.getLogger("skelbench").debug("", exc_info=error)
+    click.echo(click.style("error: ", fg="red") + str(error), err=True)
+    return code

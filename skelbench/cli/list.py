@@ -1,0 +1,116 @@
+"""`skelbench list`: what there is, by name."""
+
+import tomllib
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from skelbench.cli import output
+from skelbench.cli.options import json_option
+from skelbench.errors import UsageError, nearest
+from skelbench.registry import Kind, plugins
+
+
+@click.command("list", epilog="Examples:  skelbench list   skelbench list datasets   skelbench list runs --json")
+@click.argument("kind", required=False)
+@json_option
+def command(kind: str | None, as_json: bool) -> None:
+    """List datasets, protocols, models, methods, layouts, published, stores or runs; all kinds without KIND."""
+    if kind is not None and kind not in LISTS:
+        raise UsageError(f"No kind '{kind}'. {nearest(kind, LISTS)}")
+    if kind is None:
+        _overview(as_json)
+        return
+    rows = LISTS[kind]()
+    if as_json:
+        output.emit(rows)
+    elif rows:
+        output.table(rows, rows[0])
+    else:
+        click.echo(f"No {kind} here.", err=True)
+
+
+def _overview(as_json: bool) -> None:
+    """Every kind with its names."""
+    found = {kind: [row["name"] for row in rows()] for kind, rows in LISTS.items()}
+    if as_json:
+        output.emit([{"name": kind, "entries": names} for kind, names in found.items()])
+        return
+    output.pairs({kind: ", ".join(names) for kind, names in found.items()})
+
+
+def _datasets() -> list[dict[str, Any]]:
+    """Registered data sets, and whether a store of each is here."""
+    from skelbench.workspace import store_names
+
+    here = store_names()
+    rows = []
+    for name, table in _tables("converters"):
+        row = {"name": name, "title": table["title"], "here": "yes" if name in here else ""}
+        rows.append({**row, "licence": table["licence"]})
+    return rows
+
+
+def _protocols() -> list[dict[str, Any]]:
+    """Every protocol of every data set, the data set's default first."""
+    return [
+        {"name": f"{dataset}/{name}", "title": protocol.get("title", ""), "source": protocol.get("source", "")}
+        for dataset, table in _tables("splits")
+        for name, protocol in table.get("protocols", {}).items()
+    ]
+
+
+def _titled(kind: Kind) -> Callable[[], list[dict[str, Any]]]:
+    """Lists models or methods."""
+    return lambda: [{"name": name, "title": table.get("title", "")} for name, table in _tables(kind)]
+
+
+def _layouts() -> list[dict[str, Any]]:
+    """Layouts with their number of joints."""
+    from skelbench.skeletons import layout_names, load_layout
+
+    return [
+        {"name": name, "joints": len(load_layout(name).joints), "source": load_layout(name).source}
+        for name in layout_names()
+    ]
+
+
+def _published() -> list[dict[str, Any]]:
+    """Documents whose numbers stand beside ours, with how many each gives."""
+    from skelbench.leaderboard.published import documents
+
+    return [{"name": name, "values": count} for name, count in documents().items()]
+
+
+def _stores() -> list[dict[str, Any]]:
+    """Stores in the data folder."""
+    from skelbench.store.reader import open_store
+    from skelbench.workspace import store_names, store_path
+
+    infos = [(name, open_store(store_path(name)).info) for name in store_names()]
+    return [{"name": name, "samples": info.samples, "fingerprint": info.fingerprint} for name, info in infos]
+
+
+def _runs() -> list[dict[str, Any]]:
+    """Runs in the runs folder with their states."""
+    from skelbench.run import list_runs
+
+    return list_runs()
+
+
+def _tables(kind: Kind) -> list[tuple[str, dict[str, Any]]]:
+    """Names and TOML of all plug-ins of a kind; nothing is imported."""
+    return [(name, tomllib.loads(plugin.toml.read_text(encoding="utf-8"))) for name, plugin in plugins(kind).items()]
+
+
+LISTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
+    "datasets": _datasets,
+    "protocols": _protocols,
+    "models": _titled("models"),
+    "methods": _titled("methods"),
+    "layouts": _layouts,
+    "published": _published,
+    "stores": _stores,
+    "runs": _runs,
+}

@@ -1,0 +1,28 @@
+"""Options that several verbs share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+PATH = click.Path(path_type=Path)
+
+
+def json_option(command: Command) -> Command:
+    """`--json`: one document on stdout instead of text."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")(command)
+
+
+def dry_run_option(command: Command) -> Command:
+    """`--dry-run`: say what would happen."""
+    return click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")(command)
+
+
+def overwrite_option(command: Command) -> Command:
+    """`--overwrite never|always`."""
+    choice = click.Choice(["never", "always"])
+    text = "What to do where a result of another request stands."
+    return click.option("--overwrite", type=choice, default="never", show_default=True, help=text)(command)

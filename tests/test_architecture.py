@@ -1,0 +1,120 @@
+"""What the design says about the shape of the code, held against the code."""
+
+import ast
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FLOW = [
+    "errors layouts skeletons sample card registry steps raw workspace",  # the ground floor
+    "formats",
+    "converters",
+    "source",
+    "store",
+    "convert",
+    "split",
+    "prepare",
+    "data",
+    "models",
+    "methods",
+    "metrics",
+    "recipe",
+    "record",
+    "evaluate",
+    "train",
+    "run",
+    "leaderboard",
+    "synthetic",
+    "api",
+    "cli",
+]
+PLACE = {name: place or -1 for place, names in enumerate(FLOW) for name in names.split()}
+FACADE = "skelbench/__init__.py"  # hands out `skelbench.open`, which imports inside the function
+
+
+def modules() -> list[Path]:
+    folders = [ROOT / "skelbench", ROOT / "converters"]
+    return sorted(path for folder in folders for path in folder.rglob("*.py"))
+
+
+def part_of(path: Path) -> str:
+    relative = path.relative_to(ROOT)
+    return "converters" if relative.parts[0] == "converters" else relative.parts[1].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found |= (
+                {f"{node.module}.{name.name}" for name in node.names} if node.module == "skelbench" else {node.module}
+            )
+        elif isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+    return {name.split(".")[1] for name in found if name.startswith("skelbench.")}
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_imports_only_from_its_left(path: Path) -> None:
+    if str(path.relative_to(ROOT)) == FACADE:
+        return
+    here = part_of(path)
+    assert here in PLACE, f"{path} has no place in the flow"
+    for other in imports(path) - {here, "__version__"}:
+        assert PLACE[other] < PLACE[here] or (PLACE[other] == PLACE[here] == -1), (
+            f"{here} imports {other}, to its right"
+        )
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_plug_in_is_imported_statically(path: Path) -> None:
+    plugins = {
+        toml.with_suffix("").name
+        for kind in ("models", "methods")
+        for toml in (ROOT / "skelbench" / kind).glob("*.toml")
+    }
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{name.name}" for name in node.names] + [node.module]
+        for name in names:
+            assert not name.startswith("skelbench.converters")
+            parts = name.split(".")
+            assert not (
+                parts[:2] in (["skelbench", "models"], ["skelbench", "methods"]) and parts[2:3] and parts[2] in plugins
+            )
+
+
+def test_the_listed_packages_are_the_packages_there_are() -> None:
+    setup = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    there = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "skelbench").rglob("__init__.py")}
+    mapped = {"skelbench.converters", "skelbench.splits", "skelbench.published"}
+    assert set(setup["packages"]) == there | mapped
+    for package, folder in setup["package-dir"].items():
+        assert (ROOT / folder / "__init__.py").is_file(), package
+
+
+def test_no_function_bears_the_name_of_a_subpackage() -> None:
+    subpackages = {path.parent.name for path in (ROOT / "skelbench").glob("*/__init__.py")}
+    tree = ast.parse((ROOT / FACADE).read_text(encoding="utf-8"))
+    assert not subpackages & {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_functions_are_short_documented_and_take_few_arguments(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        body = node.body[1:] if ast.get_docstring(node) else node.body
+        length = (node.end_lineno or 0) - body[0].lineno + 1 if body else 0
+        assert length <= 40, f"{node.name} has {length} lines"
+        assert ast.get_docstring(node) or node.name.startswith("__"), f"{node.name} has no docstring"
+        public = not node.name.startswith("_")
+        assert not (public and node.args.kwarg), f"{node.name} takes **{node.args.kwarg and node.args.kwarg.arg}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_module_is_too_long(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
