@@ -1,6 +1,19 @@
-"""Numbers from logits and targets: pure functions on arrays, each result with the count it rests on."""
+"""Numbers from logits and targets: pure functions on arrays, each result with the count it rests on.
 
+Ties: of classes with equal logits the first counts as ranked higher, so that top-1 is what `argmax` says and
+what the confusion matrix shows. A value that is not defined, as on no samples at all, is None.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
 from pydantic import BaseModel, ConfigDict
+
+from skelbench.errors import RunError
+
+RESAMPLES = 2000  # of the bootstrap; the bounds then move by less than a tenth of the interval between seeds
+CHUNK = 1 << 20  # resampled subjects held in memory at once
 
 
 class Metric(BaseModel):
@@ -11,10 +24,247 @@ class Metric(BaseModel):
     value: float | None = None
     """The number; accuracies, F1 and average precision lie in [0, 1]. Null where it is not defined."""
     n: int
-    """What the value is taken over: samples, or classes for a mean over classes."""
+    """How many samples were scored."""
     per_class: tuple[int | float | None, ...] | tuple[tuple[int, ...], ...] | None = None
     """In the order of the record's classes; of `confusion` one row for each target, over the predictions."""
     interval: tuple[float, float] | None = None
     """Bounds of the 95 % interval from resampling, where there was one."""
     interval_over: str | None = None
     """What was resampled, such as `subject`."""
+
+
+def score(kind: str, logits: np.ndarray, target: np.ndarray, classes: Sequence[str]) -> dict[str, Metric]:
+    """Every metric of one kind of target.
+
+    Args:
+        kind: `single` (one class a sample), `multi` (several) or `none` (nothing to score).
+        logits: (N, K) scores, finite; larger = more likely.
+        target: (N,) class index, -1 = unlabelled and left out; of `multi` (N, K) with 1, 0 and NaN = ignored.
+        classes: K names.
+
+    Returns:
+        Metrics by name. `single`: top1, top5 (with more than five classes), mean_class_accuracy, macro_f1, map,
+        per_class_precision, per_class_recall, per_class_f1, per_class_support, confusion. `multi`: map, micro_f1,
+        macro_f1. `none`: nothing.
+
+    Raises:
+        RunError: If there are no metrics for the kind, or logits and target do not fit together.
+    """
+    if kind == "none":
+        return {}
+    if kind not in ("single", "multi"):
+        raise RunError(f"No metrics for a target of kind '{kind}'. Known: multi, none, single.")
+    _check(kind, logits, target, len(classes))
+    if kind == "multi":
+        return {
+            "map": mean_average_precision(logits, target),
+            "micro_f1": multi_f1(logits, target, average="micro"),
+            "macro_f1": multi_f1(logits, target, average="macro"),
+        }
+    labelled = target >= 0
+    logits, target = logits[labelled], target[labelled]
+    counts = confusion(logits, target)
+    return {
+        "top1": top_k(logits, target, k=1),
+        **({"top5": top_k(logits, target, k=5)} if len(classes) > 5 else {}),
+        "mean_class_accuracy": mean_class_accuracy(counts),
+        "macro_f1": macro_f1(counts),
+        "map": mean_average_precision(logits, one_hot(target, len(classes))),
+        **per_class(counts),
+        "confusion": Metric(n=len(target), per_class=tuple(tuple(int(n) for n in row) for row in counts)),
+    }
+
+
+def rank(logits: Float[np.ndarray, "batch classes"], target: Int[np.ndarray, " batch"]) -> Int[np.ndarray, " batch"]:
+    """How many classes stand before the target: those of a higher logit, and of an equal one the earlier."""
+    own = np.take_along_axis(logits, target[:, None], axis=1)
+    earlier = np.arange(logits.shape[1]) < target[:, None]
+    before: np.ndarray = ((logits > own) | ((logits == own) & earlier)).sum(axis=1)
+    return before
+
+
+def top_k(logits: Float[np.ndarray, "batch classes"], target: Int[np.ndarray, " batch"], *, k: int) -> Metric:
+    """Share of samples whose class is among the k of the highest logits."""
+    if target.size == 0:
+        return Metric(n=0)
+    return Metric(value=float((rank(logits, target) < k).mean()), n=target.size)
+
+
+def confusion(
+    logits: Float[np.ndarray, "batch classes"], target: Int[np.ndarray, " batch"]
+) -> Int[np.ndarray, "classes classes"]:
+    """Samples by target (rows) and predicted class (columns)."""
+    count = logits.shape[1]
+    if target.size == 0:
+        return np.zeros((count, count), np.int64)
+    cells = target.astype(np.int64) * count + logits.argmax(axis=1)
+    return np.bincount(cells, minlength=count * count).reshape(count, count)
+
+
+def mean_class_accuracy(counts: Int[np.ndarray, "classes classes"]) -> Metric:
+    """Mean of the accuracies of the classes that have samples; classes without are left out."""
+    support = counts.sum(axis=1)
+    present = support > 0
+    recall = counts.diagonal()[present] / support[present]
+    return Metric(value=_mean(recall), n=int(support.sum()))
+
+
+def macro_f1(counts: Int[np.ndarray, "classes classes"]) -> Metric:
+    """Mean F1 over the classes that occur among the targets or the predictions; 0 where P + R = 0.
+
+    Source: the default of scikit-learn's f1_score with zero_division = 0.
+    """
+    return Metric(value=_mean(np.array([f1 for f1 in _f1(counts) if f1 is not None])), n=int(counts.sum()))
+
+
+def per_class(counts: Int[np.ndarray, "classes classes"]) -> dict[str, Metric]:
+    """Precision, recall, F1 and support of each class.
+
+    Args:
+        counts: Samples by target and prediction.
+
+    Returns:
+        Precision is None for a class never predicted, recall for one without samples, F1 for one that is both.
+    """
+    hits, support, predicted = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
+    n = int(counts.sum())
+    return {
+        "per_class_precision": Metric(n=n, per_class=_ratios(hits, predicted)),
+        "per_class_recall": Metric(n=n, per_class=_ratios(hits, support)),
+        "per_class_f1": Metric(n=n, per_class=_f1(counts)),
+        "per_class_support": Metric(n=n, per_class=tuple(int(number) for number in support)),
+    }
+
+
+def average_precision(scores: Float[np.ndarray, " batch"], positive: Bool[np.ndarray, " batch"]) -> float | None:
+    """Area under the steps of precision over recall, samples of equal score entering together.
+
+    Args:
+        scores: Larger = more likely positive.
+        positive: Which samples are.
+
+    Returns:
+        The sum over distinct scores of precision times the gain in recall; None without a positive.
+
+    Source: the definition of scikit-learn's average_precision_score.
+    """
+    total = int(positive.sum())
+    if total == 0:
+        return None
+    order = np.argsort(-scores, kind="stable")
+    ranked, hits = scores[order], positive[order].cumsum()
+    last = np.append(ranked[1:] != ranked[:-1], True)  # the last sample of each group of equal scores
+    recall = np.diff(hits[last], prepend=0) / total
+    return float((recall * hits[last] / (np.flatnonzero(last) + 1)).sum())
+
+
+def mean_average_precision(
+    logits: Float[np.ndarray, "batch classes"], target: Float[np.ndarray, "batch classes"]
+) -> Metric:
+    """Mean over classes of the average precision of one class against the rest.
+
+    Args:
+        logits: They rank the samples of a class as they stand; no softmax is taken.
+        target: 1, 0, or NaN where the class of that sample is not known and not scored.
+
+    Returns:
+        The mean over classes that have a positive; `per_class` is None for the others.
+    """
+    known = ~np.isnan(target)
+    values = tuple(
+        average_precision(logits[known[:, k], k], target[known[:, k], k] > 0) for k in range(logits.shape[1])
+    )
+    defined = np.array([value for value in values if value is not None])
+    return Metric(value=_mean(defined), n=int(known.any(axis=1).sum()), per_class=values)
+
+
+def multi_f1(
+    logits: Float[np.ndarray, "batch classes"], target: Float[np.ndarray, "batch classes"], *, average: str
+) -> Metric:
+    """F1 of several classes a sample, a class being predicted where its logit is above 0.
+
+    Args:
+        logits: 0 = a probability of one half.
+        target: 1, 0, or NaN = ignored.
+        average: `micro` (all decisions pooled) or `macro` (mean over the classes that are or were predicted).
+
+    Returns:
+        The value; None where nothing is positive and nothing was predicted.
+    """
+    known, predicted = ~np.isnan(target), logits > 0
+    positive = known & (np.nan_to_num(target) > 0)
+    hits = (positive & predicted).sum(axis=0)
+    named = positive.sum(axis=0) + (known & predicted).sum(axis=0)  # 2 TP + FP + FN
+    if average == "micro":
+        hits, named = hits.sum(keepdims=True), named.sum(keepdims=True)
+    occurs = named > 0
+    return Metric(value=_mean(2 * hits[occurs] / named[occurs]), n=int(known.any(axis=1).sum()))
+
+
+def subject_interval(
+    correct: Bool[np.ndarray, " batch"] | Float[np.ndarray, " batch"],
+    subjects: Shaped[np.ndarray, " batch"],
+    rng: np.random.Generator,
+    level: float = 0.95,
+) -> tuple[float, float] | None:
+    """Interval of a mean over samples when other subjects might have been recorded.
+
+    Whole subjects are drawn with replacement, since the samples of one are alike; the bounds are percentiles.
+
+    Args:
+        correct: What is averaged: whether each sample was classified rightly.
+        subjects: Who each sample shows.
+        rng: Source of the draws; the same state gives the same bounds.
+        level: Share of the resampled means inside the bounds.
+
+    Returns:
+        Lower and upper bound; None with fewer than two subjects.
+
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap, chapter 13 (percentile interval).
+    """
+    names, member = np.unique(subjects, return_inverse=True)
+    if names.size < 2:
+        return None
+    samples = np.bincount(member)
+    total = np.bincount(member, weights=correct)
+    means = []
+    step = max(1, CHUNK // names.size)
+    for start in range(0, RESAMPLES, step):
+        drawn = rng.integers(names.size, size=(min(step, RESAMPLES - start), names.size))
+        means.append(total[drawn].sum(axis=1) / samples[drawn].sum(axis=1))
+    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def one_hot(target: Int[np.ndarray, " batch"], classes: int) -> Float[np.ndarray, "batch classes"]:
+    """1.0 at each sample's class, else 0.0."""
+    table = np.zeros((target.size, classes))
+    table[np.arange(target.size), target] = 1
+    return table
+
+
+def _check(kind: str, logits: np.ndarray, target: np.ndarray, classes: int) -> None:
+    """Refuse arrays that cannot be scored together."""
+    shape = (len(target), classes)
+    if logits.shape != shape or target.shape != (shape if kind == "multi" else shape[:1]):
+        raise RunError(f"Logits {logits.shape} and target {target.shape} do not fit {classes} classes ('{kind}').")
+    finite = np.isfinite(logits).all(axis=1)
+    if not finite.all():
+        raise RunError(f"{(~finite).sum()} of {len(finite)} logits are not finite, the first in row {finite.argmin()}.")
+    if kind == "single" and target.size and not (target.min() >= -1 and target.max() < classes):
+        raise RunError(f"Targets reach from {target.min()} to {target.max()}, expected -1 to {classes - 1}.")
+
+
+def _ratios(part: np.ndarray, whole: np.ndarray) -> tuple[float | None, ...]:
+    """One ratio for each class, None where the whole is 0."""
+    return tuple(float(p / w) if w else None for p, w in zip(part, whole, strict=True))
+
+
+def _f1(counts: np.ndarray) -> tuple[float | None, ...]:
+    """2 TP / (2 TP + FP + FN) of each class, None where it neither is nor was predicted."""
+    return _ratios(2 * counts.diagonal(), counts.sum(axis=0) + counts.sum(axis=1))
+
+
+def _mean(values: np.ndarray) -> float | None:
+    """The mean, None of nothing."""
+    return float(values.mean()) if values.size else None

@@ -1,0 +1,176 @@
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from sklearn import metrics as reference
+
+from skelbench import metrics
+from skelbench.errors import RunError
+
+few = settings(max_examples=60, deadline=None)
+
+
+@st.composite
+def cases(draw: st.DrawFn, *, ties: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """Logits and targets: few samples, so that classes are absent, and few distinct values, so that scores tie."""
+    samples, classes = draw(st.integers(1, 25)), draw(st.integers(1, 8))
+    target = draw(hnp.arrays(np.int64, samples, elements=st.integers(0, classes - 1)))
+    if ties:
+        logits = draw(hnp.arrays(np.float32, (samples, classes), elements=st.integers(-2, 2)))
+    else:
+        order = draw(st.permutations(range(samples * classes)))
+        logits = np.array(order, np.float32).reshape(samples, classes)
+    return logits, target
+
+
+def names(count: int) -> tuple[str, ...]:
+    return tuple(f"c{k}" for k in range(count))
+
+
+@few
+@given(cases(ties=False), st.integers(1, 8))
+def test_top_k_is_that_of_scikit_learn_where_nothing_ties(case: tuple[np.ndarray, np.ndarray], k: int) -> None:
+    logits, target = case
+    classes = logits.shape[1]
+    if classes < 3:  # scikit-learn takes two columns for a binary problem
+        logits = np.hstack([logits, logits.min() - 1 - np.arange(3 * len(logits)).reshape(-1, 3)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns when k reaches the number of classes
+        expected = reference.top_k_accuracy_score(target, logits, k=k, labels=range(logits.shape[1]))
+    assert metrics.top_k(logits, target, k=k).value == pytest.approx(expected)
+
+
+@few
+@given(cases())
+def test_top_1_is_argmax_also_where_logits_tie(case: tuple[np.ndarray, np.ndarray]) -> None:
+    logits, target = case
+    assert metrics.top_k(logits, target, k=1).value == pytest.approx((logits.argmax(1) == target).mean())
+
+
+def test_of_tied_classes_the_first_ranks_higher() -> None:
+    logits = np.zeros((4, 4), np.float32)
+    assert metrics.rank(logits, np.arange(4)).tolist() == [0, 1, 2, 3]
+    assert metrics.top_k(logits, np.arange(4), k=2).value == 0.5
+
+
+@few
+@given(cases())
+def test_class_means_are_those_of_scikit_learn(case: tuple[np.ndarray, np.ndarray]) -> None:
+    logits, target = case
+    found = metrics.score("single", logits, target, names(logits.shape[1]))
+    predicted = logits.argmax(1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of classes that are predicted and absent
+        balanced = reference.balanced_accuracy_score(target, predicted)
+    assert found["mean_class_accuracy"].value == pytest.approx(balanced)
+    expected = reference.f1_score(target, predicted, average="macro", zero_division=0)
+    assert found["macro_f1"].value == pytest.approx(expected)
+    assert all(metric.n == len(target) for metric in found.values())
+
+
+@few
+@given(cases())
+def test_numbers_of_each_class_are_those_of_scikit_learn(case: tuple[np.ndarray, np.ndarray]) -> None:
+    logits, target = case
+    classes = range(logits.shape[1])
+    found = metrics.score("single", logits, target, names(len(classes)))
+    predicted = logits.argmax(1)
+    expected = reference.precision_recall_fscore_support(target, predicted, labels=classes, zero_division=np.nan)
+    for name, column in zip(("precision", "recall", "f1", "support"), expected, strict=True):
+        values = found[f"per_class_{name}"].per_class
+        assert values is not None
+        np.testing.assert_allclose(np.array(values, float), column, rtol=1e-12)  # None becomes NaN
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of a single class
+        table = reference.confusion_matrix(target, predicted, labels=classes)
+    assert found["confusion"].per_class == tuple(map(tuple, table.tolist()))
+
+
+@few
+@given(cases())
+def test_average_precision_is_that_of_scikit_learn_with_ties(case: tuple[np.ndarray, np.ndarray]) -> None:
+    logits, target = case
+    found = metrics.mean_average_precision(logits, metrics.one_hot(target, logits.shape[1]))
+    present = np.unique(target)
+    expected = [reference.average_precision_score(target == k, logits[:, k]) for k in present]
+    assert found.value == pytest.approx(np.mean(expected))
+    assert found.per_class is not None
+    assert [k for k, value in enumerate(found.per_class) if value is not None] == present.tolist()
+
+
+@few
+@given(cases(), st.data())
+def test_several_classes_a_sample_are_scored_without_the_unknown(
+    case: tuple[np.ndarray, np.ndarray], data: st.DataObject
+) -> None:
+    logits, _ = case
+    target = data.draw(hnp.arrays(np.float64, logits.shape, elements=st.sampled_from([0.0, 1.0, np.nan])))
+    found = metrics.score("multi", logits, target, names(logits.shape[1]))
+    known = ~np.isnan(target)
+    assert found["map"].n == known.any(1).sum()
+    positive, predicted = target[known] > 0, logits[known] > 0
+    if positive.any() or predicted.any():
+        assert found["micro_f1"].value == pytest.approx(reference.f1_score(positive, predicted, zero_division=0))
+    else:
+        assert found["micro_f1"].value is None
+    macro, ranked = [], []
+    for k in range(logits.shape[1]):
+        rows = known[:, k]
+        truth, guess = target[rows, k] > 0, logits[rows, k] > 0
+        if truth.any() or guess.any():
+            macro.append(reference.f1_score(truth, guess, zero_division=0))
+        if truth.any():
+            ranked.append(reference.average_precision_score(truth, logits[rows, k]))
+    assert found["macro_f1"].value == (pytest.approx(np.mean(macro)) if macro else None)
+    assert found["map"].value == (pytest.approx(np.mean(ranked)) if ranked else None)
+
+
+@pytest.mark.parametrize(("samples", "classes"), [(0, 0), (0, 1), (0, 7), (1, 1), (1, 7), (5, 1)])
+@pytest.mark.parametrize("kind", ["single", "multi"])
+def test_edges_neither_warn_nor_crash(kind: str, samples: int, classes: int) -> None:
+    logits = np.zeros((samples, classes), np.float32)
+    target = np.zeros(samples, np.int64) if kind == "single" else np.full((samples, classes), np.nan)
+    found = metrics.score(kind, logits, target, names(classes))
+    assert found["macro_f1"].value == (1.0 if kind == "single" and samples else None)
+    assert all(metric.value is None for metric in found.values() if metric.n == 0)
+
+
+def test_unlabelled_samples_are_left_out() -> None:
+    found = metrics.score("single", np.eye(3, dtype=np.float32), np.array([0, -1, 1]), names(3))
+    assert (found["top1"].value, found["top1"].n) == (0.5, 2)
+
+
+def test_top5_is_there_with_more_than_five_classes() -> None:
+    def keys(classes: int) -> set[str]:
+        return set(metrics.score("single", np.zeros((2, classes)), np.array([0, 0]), names(classes)))
+
+    assert keys(6) - keys(5) == {"top5"}
+
+
+def test_the_largest_logits_do_not_overflow() -> None:
+    logits = np.array([[3e38, -3e38], [-3e38, 3e38], [0, 0]], np.float32)
+    found = metrics.score("single", logits, np.array([0, 1, 0]), names(2))
+    assert found["top1"].value == found["map"].value == 1.0
+
+
+def test_nothing_is_scored_without_a_target() -> None:
+    assert metrics.score("none", np.zeros((2, 3)), np.zeros(2, int), names(3)) == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "logits", "target", "message"),
+    [
+        ("frames", np.zeros((2, 3)), np.zeros(2, int), "No metrics .* 'frames'. Known: multi, none, single"),
+        ("single", np.zeros((2, 4)), np.zeros(2, int), r"Logits \(2, 4\) .* do not fit 3 classes"),
+        ("single", np.zeros((2, 3)), np.zeros(3, int), "do not fit"),
+        ("multi", np.zeros((2, 3)), np.zeros(2), "do not fit"),
+        ("single", np.array([[0, 0, 0], [0, np.nan, 1]]), np.zeros(2, int), "1 of 2 logits are not finite, .* row 1"),
+        ("single", np.zeros((2, 3)), np.array([0, 3]), "from 0 to 3, expected -1 to 2"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(kind: str, logits: np.ndarray, target: np.ndarray, message: str) -> None:
+    with pytest.raises(RunError, match=message):
+        metrics.score(kind, logits, target, names(3))
