@@ -200,7 +200,7 @@ def write_record(path: Path, record: Record) -> None:
         record: The record.
 
     Raises:
-        RunError: If a setting holds a number that is not finite, which JSON cannot hold.
+        OSError: If the disk is full or the folder cannot be written; an older record then stays as it was.
     """
     text = record_text(record)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -216,21 +216,8 @@ def write_record(path: Path, record: Record) -> None:
 
 
 def record_text(record: Record) -> str:
-    """The JSON of a record: keys sorted, numbers exact, plain lists on one line.
-
-    Args:
-        record: The record.
-
-    Returns:
-        The text, with a newline at its end.
-
-    Raises:
-        RunError: If a setting holds a number that is not finite.
-    """
-    try:
-        return _layout(record.model_dump(mode="json"), "") + "\n"
-    except ValueError as error:
-        raise RunError(f"Record of {record.model} on {record.dataset}: {error}. Settings must be finite.") from error
+    """The JSON of a record: keys sorted, numbers exact, plain lists on one line, a newline at the end."""
+    return _layout(record.model_dump(mode="json"), "") + "\n"
 
 
 def read_record(path: Path) -> Record:
