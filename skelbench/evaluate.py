@@ -1,0 +1,216 @@
+"""Scoring: predictions in the order of the test part, their metrics, and what one prediction costs."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from jaxtyping import Float32, Shaped
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from skelbench.data.types import Batch, Clip, InputSpec, Task
+from skelbench.errors import RunError
+from skelbench.metrics import Metric, score, subject_interval
+
+FRAMES = 64  # length of the clip that is counted where a model takes any
+BOOTSTRAP_SEED = 0  # one seed for all: the same predictions always give the same interval
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a method says of each sample of a part, in order."""
+
+    ids: tuple[str, ...]
+    target: Shaped[np.ndarray, "samples ..."]  # (N,) class index, or (N, K) with NaN = ignored
+    logits: Float32[np.ndarray, "samples outputs"]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large a network is."""
+
+    parameters: int
+    gflops: float | None  # 1e9 multiply-accumulates for one sample
+
+
+def predict(method: nn.Module, batches: Iterable[Batch], *, ids: Sequence[str], outputs: int) -> Predictions:
+    """Run a method over a part.
+
+    Args:
+        method: Trained or fitted; put into eval mode.
+        batches: The part in order, every sample once.
+        ids: Sample ids of the part.
+        outputs: Columns that the logits must have.
+
+    Returns:
+        Ids, targets and logits.
+
+    Raises:
+        RunError: If the logits have another shape, or are not finite.
+    """
+    method.eval()
+    logits, targets = [], []
+    with torch.inference_mode():
+        for batch in batches:
+            out = method.predict(batch)  # type: ignore[operator] # the Protocol's method, found by method_class
+            check_logits(out, len(batch.target), outputs)
+            logits.append(out.float().cpu())
+            targets.append(batch.target.cpu())
+    if not logits:
+        raise RunError("The test part gives no batch: it holds no sample.")
+    found = torch.cat(logits).numpy()
+    if len(found) != len(ids):
+        raise RunError(f"{len(found)} predictions for {len(ids)} samples.")
+    rows = np.flatnonzero(~np.isfinite(found).all(1))
+    if rows.size:
+        raise RunError(f"Predictions of {rows.size} samples are not finite, the first is {ids[rows[0]]}.")
+    return Predictions(tuple(ids), torch.cat(targets).numpy(), found)
+
+
+def check_logits(logits: torch.Tensor, samples: int, outputs: int) -> None:
+    """Hold the shape of a prediction against what the task asks for.
+
+    Args:
+        logits: What `predict` of a method gave.
+        samples: Samples in its batch.
+        outputs: Classes of the task, or 1.
+
+    Raises:
+        RunError: If it is not (samples, outputs).
+    """
+    if tuple(logits.shape) != (samples, outputs):
+        raise RunError(
+            f"predict gave the shape {tuple(logits.shape)}, expected (samples, classes) = {(samples, outputs)}."
+        )
+
+
+def measure(
+    predictions: Predictions, task: Task, *, primary: str, subjects: Sequence[object] | None
+) -> dict[str, Metric]:
+    """Score predictions.
+
+    Args:
+        predictions: Of a whole part.
+        task: Kind of target, and classes.
+        primary: Metric that ranks the table; it gets the interval over subjects.
+        subjects: Who each sample shows, where the store says so.
+
+    Returns:
+        Metrics by name.
+
+    Raises:
+        RunError: If there is no such metric for this kind of target.
+    """
+    metrics = score(task.kind, predictions.logits, predictions.target, task.classes)
+    if primary not in metrics:
+        raise RunError(f"A target of kind '{task.kind}' has no metric '{primary}'. It has: {', '.join(metrics)}.")
+    if subjects is not None and primary == "top1":
+        correct = predictions.logits.argmax(1) == predictions.target
+        interval = subject_interval(correct, np.asarray(subjects), np.random.default_rng(BOOTSTRAP_SEED))
+        if interval is not None:
+            found = {"interval": interval, "interval_over": "subject"}
+            metrics[primary] = metrics[primary].model_copy(update=found)
+    return metrics
+
+
+def chance(primary: str, classes: int) -> float:
+    """The primary metric of a guess that knows only how many classes there are; 0 where that is not defined."""
+    shares = {"top1": 1, "top5": 5, "mean_class_accuracy": 1}
+    return min(1.0, shares.get(primary, 0) / classes) if classes else 0.0
+
+
+def evaluated_digest(predictions: Predictions) -> str:
+    """SHA-256 over the scored (sample_id, target) pairs, ordered by id: only equal ones may stand in one table."""
+    pairs = sorted(zip(predictions.ids, predictions.target.tolist(), strict=True), key=lambda pair: pair[0].encode())
+    return hashlib.sha256(json.dumps(pairs, ensure_ascii=False).encode()).hexdigest()
+
+
+def predictions_bytes(predictions: Predictions) -> bytes:
+    """Predictions as a Parquet file.
+
+    Args:
+        predictions: Of a whole part.
+
+    Returns:
+        Columns sample_id (string), target (int32, or a list of float32 of several classes), logits (list of float32
+        of fixed length); the same bytes for the same predictions and version of pyarrow.
+    """
+    target = predictions.target
+    column = _lists(target) if target.ndim == 2 else pa.array(target, _scalar(target))
+    table = pa.table(
+        {"sample_id": pa.array(predictions.ids, pa.string()), "target": column, "logits": _lists(predictions.logits)}
+    )
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    return bytes(sink.getvalue())
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read predictions.parquet.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Ids, targets and logits.
+
+    Raises:
+        RunError: If the file is missing, damaged, or lacks a column.
+    """
+    try:
+        table = pq.read_table(path, columns=["sample_id", "target", "logits"])
+        target, logits = (_array(table[name].combine_chunks()) for name in ("target", "logits"))
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise RunError(f"{path}: no readable predictions: {error}.") from error
+    return Predictions(tuple(table["sample_id"].to_pylist()), target, logits.astype(np.float32))
+
+
+def sizes(method: nn.Module, spec: InputSpec) -> Sizes:
+    """Count parameters and work.
+
+    Args:
+        method: Encoder and head on any device.
+        spec: What the clips look like; every person slot is taken as filled.
+
+    Returns:
+        All parameters, frozen ones too; and multiply-accumulates in 1e9 for one sample with one clip, as the field
+        prints "FLOPs": half of what torch's FlopCounterMode counts (a multiplication and an addition are one), of
+        matrix products and convolutions alone. None where that counter sees nothing.
+    """
+    device = next((tensor.device for tensor in (*method.parameters(), *method.buffers())), torch.device("cpu"))
+    rows, slot = spec.slots, torch.arange(spec.slots, device=device)
+    x = torch.zeros(rows, spec.channels, spec.frames or FRAMES, len(spec.layout.joints), device=device)
+    one = torch.zeros(1, dtype=torch.int64, device=device)
+    clip = Clip(x=x, slot=slot, sample=torch.zeros_like(slot), start=one.float())
+    batch = Batch(clips=(clip,), index=one, target=one, group=1, features={}, progress=0.0)
+    training = method.training
+    method.eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        method.predict(batch)  # type: ignore[operator] # the Protocol's method, found by method_class
+    method.train(training)
+    work = counter.get_total_flops() / 2e9
+    return Sizes(sum(parameter.numel() for parameter in method.parameters()), round(work, 6) or None)
+
+
+def _lists(values: np.ndarray) -> pa.Array:
+    """A column of lists of one length."""
+    flat = pa.array(np.ascontiguousarray(values, np.float32).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+
+
+def _scalar(values: np.ndarray) -> pa.DataType:
+    """The type of a column of single values."""
+    return pa.int32() if values.dtype.kind in "iu" else pa.float32()
+
+
+def _array(column: pa.Array) -> np.ndarray:
+    """A column as an array, lists as rows."""
+    if pa.types.is_fixed_size_list(column.type):
+        return np.asarray(column.flatten()).reshape(len(column), column.type.list_size)
+    return np.asarray(column)

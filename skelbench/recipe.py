@@ -1,0 +1,430 @@
+"""Recipes: every setting of a run, resolved from layers, each value with the layer and the source it came from.
+
+Layers, later ones win: the runner's defaults (`recipe.toml` beside this file) < the card's usual prepare list < the
+`[[recipe]]` blocks of model and method by their number of conditions, a tie going to the method < `--recipe FILE` <
+`--streams` < `-o key=value`. With `--recipe reference` only blocks that name it count.
+"""
+
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError
+from torch import nn
+
+from skelbench import registry
+from skelbench.card import explain
+from skelbench.data.types import DataRecipe
+from skelbench.errors import RecipeError, nearest
+from skelbench.methods.method import method_class
+from skelbench.models.encoder import check_hyper_parameters, encoder_class, hyper_parameters
+
+DEFAULTS = Path(__file__).with_suffix(".toml")
+SECTIONS = ("data", "optim", "model", "method")
+ALWAYS = ("default", "small")  # recipes that the runner's defaults complete for every model
+MAX_BYTES = 1 << 20  # of a recipe file
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Group(BaseModel, frozen=True, extra="forbid"):
+    """Parameters that are trained otherwise than the rest; the first group that matches a parameter has it."""
+
+    match: tuple[str, ...] = ("*",)  # patterns of parameter names: "encoder.*", "*.graph"
+    vectors: bool = False  # of these, only biases and norms: at most one axis
+    lr: Amount | None = None  # peak rate; the schedule applies to it
+    weight_decay: Amount | None = None
+
+
+class OptimRecipe(BaseModel, frozen=True, extra="forbid"):
+    """How a stage is trained."""
+
+    name: Literal["sgd", "adamw"]  # sgd takes Nesterov steps where momentum is above 0
+    lr: Amount  # peak rate
+    momentum: Share  # sgd only
+    weight_decay: Amount
+    epochs: Annotated[int, Field(ge=0, le=100_000)]
+    warmup: Amount  # linear, from 0: below 1 the share of all steps, else a number of epochs
+    schedule: Literal["cosine", "step", "constant"]  # cosine ends at 0; step multiplies by 0.1
+    steps: tuple[Annotated[int, Field(ge=1)], ...]  # epochs before which `step` multiplies
+    clip: Amount  # greatest norm of the gradient; 0 for no limit
+    groups: tuple[Group, ...]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One resolved value."""
+
+    value: Any  # as JSON has it
+    layer: str  # "runner", "card", "models/lite.toml when {...}", "--recipe FILE", "-o"
+    source: str  # a paper, code at a commit, or "ours"
+
+
+class PluginCard(BaseModel, frozen=True, extra="forbid"):
+    """The TOML beside a model or method."""
+
+    title: str = ""  # for people
+    source: str = ""  # whose idea it is
+    default_model: str | None = None  # of a method: the model where none is named
+    default_method: str | None = None  # of a model: the method where none is named
+    recipe: tuple["Block", ...] = ()
+
+
+class Block(BaseModel, frozen=True, extra="forbid"):
+    """One `[[recipe]]`: values that hold when all its conditions do."""
+
+    when: dict[Literal["dataset", "protocol", "model", "method", "evaluation", "recipe"], str | tuple[str, ...]]
+    source: str
+    data: dict[str, Any] = {}
+    optim: dict[str, Any] = {}
+    model: dict[str, Any] = {}
+    method: dict[str, Any] = {}
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Settings by dotted key."""
+        return flat({section: getattr(self, section) for section in SECTIONS})
+
+    def applies(self, context: Mapping[str, str]) -> bool:
+        """Whether every condition holds."""
+        return all(context[condition] in _options(wanted) for condition, wanted in self.when.items())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """What a run is asked to be, before its recipe is known."""
+
+    dataset: str
+    protocol: str
+    model: str  # name or path
+    method: str  # name or path
+    evaluation: str = "supervised"
+    recipe: str = "default"  # name, or path of a TOML file
+    prepare: tuple[str, ...] = ()  # the card's usual list; empty for the runner's
+    streams: tuple[str, ...] = ()  # of --streams; empty for the recipe's
+    overrides: tuple[str, ...] = ()  # of -o, each "key=value"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A model or method with the hyper-parameters it will be built with."""
+
+    name: str
+    plugin: registry.Plugin
+    cls: type[nn.Module]
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A recipe with nothing left open."""
+
+    ask: Ask
+    recipe: str  # name for the record
+    data: DataRecipe
+    optim: OptimRecipe
+    model: Choice
+    method: Choice
+    settings: Mapping[str, Setting] = field(repr=False)  # every value by dotted key, sorted
+
+
+def default_choice(model: str | None, method: str | None) -> tuple[str, str]:
+    """Complete a pair of model and method by what their TOML files name.
+
+    Args:
+        model: Name or path, or None.
+        method: Name or path, or None.
+
+    Returns:
+        Model and method; without either, `lite` and `supervised`.
+
+    Raises:
+        UsageError: If a name is unknown.
+        RecipeError: If a TOML file is wrong.
+    """
+    if method is None:
+        named = plugin_card(registry.find("models", model)).default_method if model else None
+        method = named or "supervised"
+    if model is None:
+        model = plugin_card(registry.find("methods", method)).default_model or "lite"
+    return model, method
+
+
+def plugin_card(plugin: registry.Plugin) -> PluginCard:
+    """Read the TOML beside a model or method; a module named by path may have none.
+
+    Args:
+        plugin: What `registry.find` gave.
+
+    Returns:
+        Its title, defaults and recipes.
+
+    Raises:
+        RecipeError: If the file is not TOML, or has an unknown or wrong key.
+    """
+    return _read_card(plugin.toml) if plugin.toml.is_file() else PluginCard(title=plugin.name, source="named by path")
+
+
+def resolve(ask: Ask) -> Resolved:
+    """Settle every value of a run.
+
+    Args:
+        ask: Data set, protocol, model, method, recipe and overrides.
+
+    Returns:
+        The recipe, each value with layer and source.
+
+    Raises:
+        RecipeError: If a key is unknown, a value wrong, or no block names the recipe.
+        UsageError: If model or method is unknown or cannot be imported.
+    """
+    model_plugin, method_plugin = registry.find("models", ask.model), registry.find("methods", ask.method)
+    model = encoder_class(registry.load(model_plugin))
+    method = method_class(registry.load(method_plugin))
+    known = known_keys(model, method)
+    settings: dict[str, Setting] = {}
+    for key, setting in _layers(ask, model_plugin, method_plugin):
+        if key not in known:
+            raise RecipeError(f"{setting.layer}: unknown key '{key}'. {_nearest_key(key, known)}")
+        settings[key] = setting
+    data = _section(DataRecipe, "data", settings)
+    optim = _section(OptimRecipe, "optim", settings)
+    chosen = [
+        Choice(plugin.name, plugin, cls, check_hyper_parameters(cls, _under(section, settings), section))
+        for section, plugin, cls in (("model", model_plugin, model), ("method", method_plugin, method))
+    ]
+    final = _complete(settings, data, optim, chosen)
+    return Resolved(ask, _recipe_name(ask.recipe), data, optim, chosen[0], chosen[1], final)
+
+
+def known_keys(model: type[nn.Module], method: type[nn.Module]) -> list[str]:
+    """Every dotted key that a recipe may set for a model and a method."""
+    fields = {"data": DataRecipe.model_fields, "optim": OptimRecipe.model_fields}
+    parts: dict[str, Iterable[str]] = {
+        **fields,
+        "model": hyper_parameters(model),
+        "method": hyper_parameters(method),
+    }
+    return [f"{section}.{name}" for section, names in parts.items() for name in names]
+
+
+def conflicts(blocks: Iterable[Block]) -> list[str]:
+    """Find blocks of one file whose order is not settled: equally many conditions, which can hold at once.
+
+    Args:
+        blocks: The blocks of one TOML file.
+
+    Returns:
+        A sentence for each key that two such blocks set to different values.
+    """
+    found = []
+    listed = list(blocks)
+    for place, one in enumerate(listed):
+        for other in listed[place + 1 :]:
+            if len(one.when) != len(other.when) or _exclude(one, other):
+                continue
+            for key in sorted(one.values.keys() & other.values.keys()):
+                if one.values[key] != other.values[key]:
+                    found.append(
+                        f"'{key}' is set by when {_text(one)} and when {_text(other)}, which are of equal rank"
+                    )
+    return found
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """Read one `-o`.
+
+    Args:
+        text: `key=value`, the value in TOML; a bare word counts as a string.
+
+    Returns:
+        The dotted key and the value.
+
+    Raises:
+        RecipeError: If it has no `=`, or the value is not TOML.
+    """
+    key, equals, value = text.partition("=")
+    key, value = key.strip(), value.strip()
+    if not equals or not key or not value:
+        raise RecipeError(f"-o {text}: expected key=value, such as -o optim.lr=0.05.")
+    if re.fullmatch(r"[A-Za-z_][\w.:/+-]*", value) and value not in ("true", "false", "inf", "nan"):
+        return key, value
+    try:
+        table = tomllib.loads(f"value = {value}")
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise RecipeError(f"-o {text}: the value is not TOML ({error}); a text with signs needs quotes.") from error
+    if set(table) != {"value"}:
+        raise RecipeError(f"-o {text[:80]!r}: holds more than one value.")
+    return key, table["value"]
+
+
+def flat(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Dotted keys of tables, one level deep: `{"optim": {"lr": 1}}` becomes `{"optim.lr": 1}`."""
+    return {f"{section}.{key}": value for section, table in sections.items() for key, value in table.items()}
+
+
+def _layers(ask: Ask, model: registry.Plugin, method: registry.Plugin) -> Iterator[tuple[str, Setting]]:
+    """All settings of all layers that apply, in the order in which they win."""
+    named = _recipe_name(ask.recipe) if not _is_file(ask.recipe) else "default"
+    context = {
+        "dataset": ask.dataset,
+        "protocol": ask.protocol,
+        "model": model.name,
+        "method": method.name,
+        "evaluation": ask.evaluation,
+        "recipe": named,
+    }
+    for block in sorted(_read_card(DEFAULTS).recipe, key=lambda block: len(block.when)):
+        if block.applies(context):
+            yield from _settings(block.values, "runner", block.source)
+    if ask.prepare:
+        yield "data.prepare", Setting(list(ask.prepare), "card", "the card's usual list")
+    for plugin, block in _blocks(context, model, method):
+        yield from _settings(block.values, f"{plugin.kind}/{plugin.toml.name} when {_text(block)}", block.source)
+    if _is_file(ask.recipe):
+        values, source = _recipe_file(Path(ask.recipe))
+        yield from _settings(values, f"--recipe {ask.recipe}", source)
+    if ask.streams:
+        yield "data.streams", Setting(list(ask.streams), "--streams", "the command line")
+    for text in ask.overrides:
+        key, value = parse_override(text)
+        yield key, Setting(value, "-o", "the command line")
+
+
+def _blocks(
+    context: Mapping[str, str], model: registry.Plugin, method: registry.Plugin
+) -> list[tuple[registry.Plugin, Block]]:
+    """The blocks of model and method that apply, the weakest first."""
+    ranked: list[tuple[int, int, registry.Plugin, Block]] = []
+    recipe, named = context["recipe"], set()
+    for side, plugin in enumerate((model, method)):
+        blocks = plugin_card(plugin).recipe
+        named |= {option for block in blocks for option in _options(block.when.get("recipe", ()))}
+        applying = [block for block in blocks if block.applies(context)]
+        if recipe == "reference":  # the authors' exact setting: nothing of ours slips in
+            applying = [block for block in applying if "recipe" in block.when]
+        for problem in conflicts(applying):
+            raise RecipeError(f"{plugin.toml}: {problem}. Give one of them one more condition.")
+        ranked += [(len(block.when), side, plugin, block) for block in applying]
+    if recipe not in ALWAYS and not any("recipe" in block.when for *_, block in ranked):
+        pair = f"{model.name} with {method.name} on {context['dataset']}"
+        raise RecipeError(f"No recipe '{recipe}' for {pair}. {nearest(recipe, named | set(ALWAYS))}")
+    ranked.sort(key=lambda entry: entry[:2])
+    return [(plugin, block) for _, _, plugin, block in ranked]
+
+
+def _settings(values: Mapping[str, Any], layer: str, source: str) -> Iterator[tuple[str, Setting]]:
+    """Values of one layer."""
+    for key, value in values.items():
+        yield key, Setting(value, layer, source)
+
+
+def _section(model: type[Any], name: str, settings: Mapping[str, Setting]) -> Any:
+    """Check one section of settings against its fields."""
+    values = _under(name, settings)
+    try:
+        return model.model_validate({key: _tuples(value) for key, value in values.items()}, strict=True)
+    except ValidationError as error:
+        first = str(error.errors(include_url=False)[0]["loc"][0]) if error.errors()[0]["loc"] else ""
+        layer = settings[f"{name}.{first}"].layer if f"{name}.{first}" in settings else "recipe"
+        raise RecipeError(f"{layer}: {name}.{explain(error, model)}") from error
+
+
+def _tuples(value: Any) -> Any:
+    """Lists as tuples, all the way down: TOML has only the one, our types only the other."""
+    return tuple(_tuples(entry) for entry in value) if isinstance(value, list) else value
+
+
+def _under(section: str, settings: Mapping[str, Setting]) -> dict[str, Any]:
+    """Values of one section by key."""
+    start = f"{section}."
+    return {key.removeprefix(start): setting.value for key, setting in settings.items() if key.startswith(start)}
+
+
+def _complete(
+    settings: Mapping[str, Setting], data: DataRecipe, optim: OptimRecipe, chosen: Iterable[Choice]
+) -> dict[str, Setting]:
+    """Every value in one canonical form, defaults of fields and signatures included, keys sorted."""
+    final = {
+        **flat({"data": data.model_dump(mode="json"), "optim": optim.model_dump(mode="json")}),
+    }
+    origins = dict.fromkeys(final, Setting(None, "runner", "ours"))
+    for section, choice in zip(("model", "method"), chosen, strict=True):
+        values = flat({section: json.loads(json.dumps(dict(choice.values)))})
+        final |= values
+        origins |= dict.fromkeys(values, Setting(None, f"{choice.plugin.kind}/{choice.name}.py", "its default"))
+    origins |= settings
+    return {key: Setting(final[key], origins[key].layer, origins[key].source) for key in sorted(final)}
+
+
+def _read_card(path: Path) -> PluginCard:
+    """Read a TOML file of recipes."""
+    try:
+        return PluginCard.model_validate(_read_toml(path))
+    except ValidationError as error:
+        raise RecipeError(f"{path}: {explain(error, PluginCard)}") from error
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file of bounded size."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise RecipeError(f"{path}: more than {MAX_BYTES >> 20} MiB; no recipe is so large.")
+        return tomllib.loads(content.decode("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise RecipeError(f"{path}: cannot be read as TOML: {error}.") from error
+
+
+def _recipe_file(path: Path) -> tuple[dict[str, Any], str]:
+    """Values and source of a `--recipe FILE`: the sections, and perhaps `source`."""
+    table = _read_toml(path)
+    source = table.pop("source", path.name)
+    for section, values in table.items():
+        if section not in SECTIONS or not isinstance(values, dict):
+            raise RecipeError(f"{path}: '{section}' is no section of a recipe. {nearest(section, SECTIONS)}")
+    return flat(table), str(source)
+
+
+def _is_file(recipe: str) -> bool:
+    """Whether a recipe is named by path."""
+    return recipe.endswith(".toml") or "/" in recipe
+
+
+def _recipe_name(recipe: str) -> str:
+    """The name of a recipe for records: that of the file where it is one."""
+    return Path(recipe).stem if _is_file(recipe) else recipe
+
+
+def _options(wanted: str | tuple[str, ...]) -> tuple[str, ...]:
+    """The values of which a condition accepts any."""
+    return (wanted,) if isinstance(wanted, str) else wanted
+
+
+def _exclude(one: Block, other: Block) -> bool:
+    """Whether two blocks cannot apply at once."""
+    shared = one.when.keys() & other.when.keys()
+    return any(not set(_options(one.when[key])) & set(_options(other.when[key])) for key in shared)
+
+
+def _text(block: Block) -> str:
+    """A block's conditions, for people."""
+    conditions = [f"{key} = {'|'.join(_options(wanted))}" for key, wanted in sorted(block.when.items())]
+    return "{" + ", ".join(conditions) + "}"
+
+
+def _nearest_key(key: str, known: Iterable[str]) -> str:
+    """The nearest known key; one that only lacks its section counts as nearest."""
+    names = list(known)
+    section = key.partition(".")[0]
+    ends = [name for name in names if name.partition(".")[2] == key]
+    if ends:
+        return f"Did you mean '{ends[0]}'?"
+    inside = [name for name in names if name.startswith(f"{section}.")]
+    return nearest(key, inside or names)
