@@ -1,7 +1,8 @@
 """Whether a sample fits its card: asked before it is written, and again of what was written."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import TypeGuard
 
 import numpy as np
 
@@ -23,26 +24,20 @@ def sample_problem(sample: Sample, card: Card) -> str:
     Returns:
         A sentence that says what was found and what was expected; empty when all is well.
     """
-    return (
-        _identity_problem(sample)
-        or _pose_problem(sample, card)
-        or _target_problem(sample, card)
-        or _segment_problem(sample, card)
-        or _meta_problem(sample, card)
-    )
+    return row_problem(sample, card) or pose_problem(sample, card) or segment_problem(sample, card)
 
 
-def _identity_problem(sample: Sample) -> str:
-    """Id and length."""
+def row_problem(sample: Sample, card: Card) -> str:
+    """Find what is wrong with a sample's row of samples.parquet: id, length, labels and meta; empty when nothing."""
     if not sample.sample_id or not _is_text(sample.sample_id):
         return f"the sample_id is {sample.sample_id!r}, expected Unicode text that is not empty."
     if not _is_int(sample.n_frames) or sample.n_frames not in _UINT32:
         return f"n_frames is {sample.n_frames!r}, expected an int of 0 or more."
-    return ""
+    return _target_problem(sample, card) or _meta_problem(sample, card)
 
 
-def _pose_problem(sample: Sample, card: Card) -> str:
-    """Types, shapes and ranges of the arrays."""
+def pose_problem(sample: Sample, card: Card) -> str:
+    """Find what is wrong with a sample's arrays: types, shapes, frames, infinite values; empty when nothing."""
     if sample.score is not None and not card.score:
         return "it has a score, but the card does not say what a score means. Fill the card's 'score'."
     for name, (shape, dtype) in pose_arrays(card, len(sample.frame)).items():
@@ -73,27 +68,27 @@ def _target_problem(sample: Sample, card: Card) -> str:
 def _single(value: object, target: TargetCard) -> str:
     """What a single label must be, when it is not."""
     top = len(target.classes) or 2**31
-    return "" if _is_int(value) and -1 <= value < top else f"an int from -1 (unlabelled) to {top - 1}"  # type: ignore[operator]
+    return "" if _is_int(value) and -1 <= value < top else f"an int from -1 (unlabelled) to {top - 1}"
 
 
 def _multi(value: object, target: TargetCard) -> str:
     """What a label of several classes must be, when it is not."""
-    fits = isinstance(value, tuple) and all(_is_int(one) and -1 <= one <= 1 for one in value)
-    if fits and (not target.classes or len(value) == len(target.classes)):  # type: ignore[arg-type]
-        return ""
-    return f"a tuple of {len(target.classes) or 'any number of'} ints: 1, 0, or -1 where unknown"
+    wanted = f"a tuple of {len(target.classes) or 'any number of'} ints: 1, 0, or -1 where unknown"
+    if not isinstance(value, tuple) or (target.classes and len(value) != len(target.classes)):
+        return wanted
+    return "" if all(_is_int(one) and -1 <= one <= 1 for one in value) else wanted
 
 
 def _score(value: object, target: TargetCard) -> str:
     """What a score must be, when it is not."""
-    return "" if _is_number(value) and not math.isinf(value) else "a number; NaN where unknown"  # type: ignore[arg-type]
+    return "" if _is_number(value) and not math.isinf(value) else "a number; NaN where unknown"
 
 
 _TARGETS = {"single": _single, "multi": _multi, "score": _score}
 
 
-def _segment_problem(sample: Sample, card: Card) -> str:
-    """Spans and labels of an untrimmed sample; labels index the classes of the card's first target."""
+def segment_problem(sample: Sample, card: Card) -> str:
+    """Find what is wrong with a sample's segments (labels are of the first target); empty when nothing."""
     top = len(next(iter(card.targets.values())).classes) or 2**31
     for segment in sample.segments:
         if len(segment) != 3 or not all(_is_int(part) for part in segment):
@@ -123,12 +118,12 @@ def _meta_problem(sample: Sample, card: Card) -> str:
     return ""
 
 
-def _is_int(value: object) -> bool:
+def _is_int(value: object) -> TypeGuard[int]:
     """A plain int; bool counts as none, numpy's integers neither (JSON and Parquet treat them otherwise)."""
     return type(value) is int
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     """An int or a float."""
     return _is_int(value) or isinstance(value, float)
 
@@ -142,6 +137,6 @@ def _is_text(text: str) -> bool:
     return True
 
 
-def _listed(names: Sequence[str] | object) -> str:
+def _listed(names: Iterable[str]) -> str:
     """Names for people."""
-    return ", ".join(sorted(names)) or "none"  # type: ignore[call-overload]
+    return ", ".join(sorted(names)) or "none"

@@ -67,11 +67,11 @@ def sample_digest(sample: Sample) -> bytes:
         "meta": {name: _number(value) for name, value in sample.meta.items()},
     }
     digest = hashlib.sha256(_block(_canonical_json(header)))
-    digest.update(np.ascontiguousarray(sample.frame, "<u4"))
-    digest.update(np.ascontiguousarray(sample.person, "<i8"))
-    digest.update(one_nan(sample.keypoints))
+    digest.update(np.ascontiguousarray(sample.frame, "<u4").data)
+    digest.update(np.ascontiguousarray(sample.person, "<i8").data)
+    digest.update(one_nan(sample.keypoints).data)
     if sample.score is not None:
-        digest.update(one_nan(sample.score))
+        digest.update(one_nan(sample.score).data)
     return digest.digest()
 
 

@@ -149,7 +149,7 @@ def dump_info(info: DatasetInfo) -> bytes:
         StoreError: If the card or origin holds what JSON cannot, such as NaN.
     """
     try:
-        return (json.dumps(info.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n").encode()
+        return (json.dumps(info.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
     except ValueError as error:
         raise StoreError(f"{INFO}: {info.name}'s card or origin cannot be written as JSON: {error}.") from error
 

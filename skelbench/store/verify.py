@@ -1,0 +1,117 @@
+"""Verifies a store: every byte against its digest, and what the bytes say against the format."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from skelbench.errors import StoreError
+from skelbench.store.check import pose_problem, row_problem, segment_problem
+from skelbench.store.fingerprint import fingerprint, sample_digest
+from skelbench.store.reader import Store
+from skelbench.store.schema import INFO, SAMPLES, SEGMENTS, DatasetInfo, dump_info, read_info
+
+_BLOCK = 1 << 20  # bytes read at a time
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong with a store."""
+
+    file: str  # name within the store
+    problem: str  # a sentence
+
+
+def verify_store(path: Path, progress: Callable[[int], None] | None = None) -> list[Finding]:
+    """Check a store from the bytes up; memory does not grow with its size.
+
+    First every file is compared with its digest: a single changed byte is found. Where all agree, the content is
+    read and checked too: order of ids, offsets, index and label ranges, no infinite value, the fingerprint.
+
+    Args:
+        path: The store.
+        progress: Called with the number of bytes read since the last call; their sum is the size of the files.
+
+    Returns:
+        What is wrong, by file; empty for a sound store.
+
+    Raises:
+        StoreError: If the folder holds no dataset.json, so is no store at all.
+        OSError: If a file cannot be read.
+    """
+    try:
+        info = read_info(path)
+    except StoreError as error:
+        if not (path / INFO).is_file():
+            raise
+        return [Finding(INFO, str(error))]
+    return list(_byte_findings(path, info, progress or _ignore)) or list(_content_findings(path))
+
+
+def _byte_findings(path: Path, info: DatasetInfo, progress: Callable[[int], None]) -> Iterator[Finding]:
+    """Files that are missing, extra, or hold other bytes than were written."""
+    data = (path / INFO).read_bytes()
+    progress(len(data))
+    if data != dump_info(info):
+        yield Finding(INFO, "was changed after it was written: the same content, in another form.")
+    for name, digest in sorted(info.files.items()):
+        if not (path / name).is_file():
+            yield Finding(name, "is missing, or not a regular file.")
+        elif _sha256(path / name, progress) != digest:
+            yield Finding(name, "was changed after it was written: its SHA-256 differs. Convert again.")
+    for name in sorted({child.name for child in path.iterdir()} - info.files.keys() - {INFO}):
+        yield Finding(name, "does not belong to the store.")
+
+
+def _content_findings(path: Path) -> Iterator[Finding]:
+    """What is wrong with a store whose bytes are as they were written."""
+    store = Store(path)
+    digests: list[bytes] = []
+    try:
+        store.rejects()
+        yield from _sample_findings(store, digests)
+    except StoreError as error:
+        yield _unreadable(store, error)
+        return
+    content = fingerprint(store.card, digests)
+    if content != store.info.fingerprint:
+        yield Finding(INFO, f"says the fingerprint is {store.info.fingerprint}, the content has {content}.")
+
+
+def _sample_findings(store: Store, digests: list[bytes]) -> Iterator[Finding]:
+    """What is wrong with single samples and their order; their digests are appended."""
+    frames, previous = 0, ""
+    for place, sample in enumerate(store):
+        where = f"sample {place} ('{sample.sample_id}')"
+        if sample.sample_id <= previous:
+            yield Finding(SAMPLES, f"{where} does not come after '{previous}': ids must ascend, each once.")
+        parts = ((SAMPLES, row_problem), (store.shard(place).file, pose_problem), (SEGMENTS, segment_problem))
+        for file, problem_of in parts:
+            problem = problem_of(sample, store.card)
+            if problem:
+                yield Finding(file, f"{where}: {problem}")
+        frames += sample.n_frames
+        previous = sample.sample_id
+        digests.append(sample_digest(sample))
+    if frames != store.info.frames:
+        yield Finding(INFO, f"says {store.info.frames} frames, the samples have {frames}.")
+
+
+def _unreadable(store: Store, error: StoreError) -> Finding:
+    """The finding for a file that the reader refuses; its messages begin with the file's path."""
+    files = (name for name in store.info.files if str(error).startswith(f"{store.path / name}:"))
+    return Finding(next(files, INFO), str(error))
+
+
+def _sha256(path: Path, progress: Callable[[int], None]) -> str:
+    """Digest of a file, read in blocks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+            progress(len(block))
+    return digest.hexdigest()
+
+
+def _ignore(_: int) -> None:
+    """No one wants to know how far it is."""

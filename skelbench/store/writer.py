@@ -1,0 +1,258 @@
+"""Writes a store: samples in, a folder of Parquet, HDF5 and JSON out."""
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import h5py
+import numpy as np
+
+from skelbench.card import Card
+from skelbench.errors import StoreError
+from skelbench.sample import Sample
+from skelbench.store.check import sample_problem
+from skelbench.store.fingerprint import fingerprint, one_nan, sample_digest
+from skelbench.store.readme import readme
+from skelbench.store.schema import (
+    FORMAT,
+    INFO,
+    README,
+    REJECTS,
+    SAMPLES,
+    SEGMENTS,
+    DatasetInfo,
+    Origin,
+    Reject,
+    ShardInfo,
+    dump_info,
+    parse_info,
+    pose_arrays,
+    pose_bytes,
+    seal,
+    shard_file,
+)
+from skelbench.store.tables import SampleRows, parquet_bytes, rejects_table
+
+_BUFFER = 1 << 20  # bytes gathered for each array before they are written
+_ALIGNMENT = 64  # bytes; every array starts on a cache line, so that a map of it is aligned
+
+
+def write_store(  # noqa: PLR0913  (what a store is made of has seven parts)
+    folder: Path,
+    card: Card,
+    origin: Origin,
+    *,
+    samples: Iterable[Sample],
+    lengths: Sequence[int],
+    rejects: Sequence[Reject],
+    shard_bytes: int = 2 << 30,
+) -> DatasetInfo:
+    """Write a store and put it on the disk for good (fsync); the same content gives the same bytes.
+
+    Memory grows by a row for each sample, not by its arrays. What a failed write leaves is removed.
+
+    Args:
+        folder: Where to; it must not exist, its parent must.
+        card: The set's card.
+        origin: How the samples came to be.
+        samples: In the order of their ids (by bytes of UTF-8), each id once.
+        lengths: Poses of each sample, which must be known beforehand to cut the shards.
+        rejects: Raw items that did not become samples, in any order.
+        shard_bytes: Size that a shard does not exceed, unless a single sample does: none straddles two.
+
+    Returns:
+        The content of dataset.json.
+
+    Raises:
+        StoreError: If the folder exists, or a sample does not fit the card, the order or its length.
+        OSError: If the disk is full or cannot be written.
+    """
+    try:
+        folder.mkdir()
+    except FileExistsError as error:
+        raise StoreError(f"{folder} is there already; a store is written whole into a new folder.") from error
+    try:
+        rows, digests = SampleRows(card), list[bytes]()
+        shards = _write_shards(folder, card, _checked(samples, card, rows, digests), lengths, shard_bytes)
+        return _write_rest(folder, origin, shards, rows, rejects, fingerprint(card, digests))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def cut_shards(lengths: Sequence[int], limit: int) -> list[int]:
+    """Divide samples among shards, in order, filling each as far as it goes.
+
+    Args:
+        lengths: Poses of each sample.
+        limit: Poses that a shard may hold; a longer sample gets a shard of its own.
+
+    Returns:
+        Samples in each shard; one shard at least, even if it is empty.
+    """
+    counts, filled = [0], 0
+    for length in lengths:
+        if counts[-1] and filled + length > limit:
+            counts.append(0)
+            filled = 0
+        counts[-1] += 1
+        filled += length
+    return counts
+
+
+def _checked(samples: Iterable[Sample], card: Card, rows: SampleRows, digests: list[bytes]) -> Iterator[Sample]:
+    """The same samples; each is checked, and its row and digest noted, as it passes."""
+    for sample in samples:
+        problem = sample_problem(sample, card)
+        if problem:
+            raise StoreError(f"sample '{sample.sample_id}': {problem}")
+        rows.add(sample)
+        digests.append(sample_digest(sample))
+        yield sample
+
+
+def _write_shards(
+    folder: Path, card: Card, samples: Iterator[Sample], lengths: Sequence[int], shard_bytes: int
+) -> tuple[ShardInfo, ...]:
+    """Write all HDF5 files; as many samples must come as lengths were given."""
+    shards: list[ShardInfo] = []
+    start = 0
+    for count in cut_shards(lengths, shard_bytes // pose_bytes(card)):
+        file = shard_file(len(shards))
+        part = lengths[start : start + count]
+        written = _write_shard(folder / file, card, islice(samples, count), part)
+        if written < count:
+            raise StoreError(f"{start + written} samples came, {len(lengths)} were announced.")
+        shards.append(ShardInfo(file=file, poses=int(sum(part)), samples=count))
+        start += count
+    for sample in samples:
+        raise StoreError(f"sample '{sample.sample_id}' came after the {len(lengths)} that were announced.")
+    return tuple(shards)
+
+
+def _write_shard(path: Path, card: Card, samples: Iterable[Sample], lengths: Sequence[int]) -> int:
+    """Write one HDF5 file and return how many samples it got.
+
+    HDF5 only lays the file out; the values go past it to the place of each array. So a full disk is an
+    OSError at the write that met it, and small samples cost no call of HDF5 each.
+    """
+    arrays = pose_arrays(card, sum(lengths))
+    offsets = _lay_out(path, arrays)
+    written = 0
+    with ExitStack() as stack:
+        streams = {name: stack.enter_context(_stream(path, offset)) for name, offset in offsets.items()}
+        for length, sample in zip(lengths, samples, strict=False):
+            if len(sample.frame) != length:
+                raise StoreError(f"sample '{sample.sample_id}': {len(sample.frame)} poses, {length} were announced.")
+            for name, stream in streams.items():
+                stream.write(_values(sample, name).data)
+            written += 1
+    _sync(path)
+    return written
+
+
+def _lay_out(path: Path, arrays: dict[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> dict[str, int]:
+    """Create an HDF5 file of contiguous arrays, unwritten, and say at which byte each begins; empty ones lie nowhere.
+
+    Raises:
+        OSError: If the disk is full; HDF5 reports some of these as RuntimeError.
+    """
+    plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plan.set_layout(h5py.h5d.CONTIGUOUS)
+    plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    plan.set_obj_track_times(False)
+    offsets = {}
+    try:
+        with h5py.File(path, "x", alignment_threshold=1, alignment_interval=_ALIGNMENT) as file:
+            for name, (shape, dtype) in arrays.items():
+                space, kind = h5py.h5s.create_simple(shape), h5py.h5t.py_create(dtype)
+                dataset = h5py.h5d.create(file.id, name.encode(), kind, space, plan)
+                if shape[0]:
+                    offsets[name] = int(dataset.get_offset())
+    except (OSError, RuntimeError) as error:
+        found = re.search(r"errno = (\d+)", str(error))
+        number = int(found[1]) if found else errno.EIO
+        raise OSError(number, os.strerror(number), str(path)) from error
+    return offsets
+
+
+def _stream(path: Path, offset: int) -> BinaryIO:
+    """A buffered writer into an existing file, from a byte on."""
+    stream = path.open("r+b", buffering=_BUFFER)
+    stream.seek(offset)
+    return stream
+
+
+def _values(sample: Sample, name: str) -> np.ndarray:
+    """An array of a sample as it lies on the disk; a missing score is NaN, and `scored` says so."""
+    if name == "frame":
+        return np.ascontiguousarray(sample.frame, "<u4")
+    if name == "person":
+        return np.ascontiguousarray(sample.person, "<i8")
+    if name == "keypoints":
+        return one_nan(sample.keypoints)
+    return np.full(sample.keypoints.shape[:2], np.nan, "<f4") if sample.score is None else one_nan(sample.score)
+
+
+def _write_rest(
+    folder: Path,
+    origin: Origin,
+    shards: tuple[ShardInfo, ...],
+    rows: SampleRows,
+    rejects: Sequence[Reject],
+    content: str,
+) -> DatasetInfo:
+    """Write the tables, the README and, last, dataset.json."""
+    tables = {SAMPLES: rows.samples_table(), SEGMENTS: rows.segments_table(), REJECTS: rejects_table(rejects)}
+    for name, table in tables.items():
+        if table is not None:
+            _write_file(folder / name, parquet_bytes(table))
+    poses = sum(shard.poses for shard in shards)
+    counts = {"samples": len(rows), "frames": rows.frames, "poses": poses, "rejects": len(rejects)}
+    _write_file(folder / README, readme(rows.card, origin, counts, content).encode())
+    info = DatasetInfo(
+        format=FORMAT,
+        name=rows.card.name,
+        card=rows.card,
+        origin=origin,
+        samples=len(rows),
+        poses=poses,
+        frames=rows.frames,
+        rejects=len(rejects),
+        shards=shards,
+        files={path.name: _sha256(path) for path in sorted(folder.iterdir())},
+        fingerprint=content,
+    )
+    data = dump_info(seal(info))
+    _write_file(folder / INFO, data)
+    _sync(folder)
+    return parse_info(data, str(folder / INFO))
+
+
+def _write_file(path: Path, data: bytes) -> None:
+    """Write a small file to the disk for good."""
+    path.write_bytes(data)
+    _sync(path)
+
+
+def _sync(path: Path) -> None:
+    """Have the system put a file or folder on the disk before going on."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sha256(path: Path) -> str:
+    """Digest of a file, read back from the disk."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
