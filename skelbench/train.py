@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from lightning_fabric import Fabric
@@ -30,6 +30,7 @@ RESUME = "resume.safetensors"  # the state itself, its JSON in the metadata: one
 RESUME_JSON = "resume.json"  # the same JSON for people and `list runs`; never read back by the trainer
 
 
+@runtime_checkable
 class TrainBatches(Protocol):
     """Where training batches come from: a counter-based function of its arguments."""
 
@@ -253,11 +254,11 @@ def _epoch(step: _Step, job: Job, epoch: int) -> tuple[Epoch | None, str]:
     batch = None
     for batch in job.data.train_batches(job.seed, job.stage, epoch, job.optim.epochs):
         loss = step.take(batch)
-        losses.append(float(loss.total))
+        losses.append(float(loss.total.detach()))
         if not math.isfinite(losses[-1]):
             return None, f"the loss is {losses[-1]} {_whose(batch, job.ids)}"
         for name, value in loss.parts.items():
-            parts[name] = parts.get(name, 0.0) + float(value)
+            parts[name] = parts.get(name, 0.0) + float(value.detach())
     if batch is None:
         raise RunError("The training part gives no batch: it holds no sample.")
     broken = [name for name, tensor in step.method.state_dict().items() if not _finite(tensor)]

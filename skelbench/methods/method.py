@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import ModuleType
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -13,12 +13,13 @@ from skelbench.models.encoder import the_class
 
 
 class Loss(NamedTuple):
-    """What a step minimises, and its named parts for the log."""
+    """What a step minimises, and what else is worth a column in the log."""
 
     total: Float[Tensor, ""]
-    parts: Mapping[str, Tensor]  # scalars; may be empty where there is but one
+    parts: Mapping[str, Tensor]  # scalars by name: the terms of the loss, an accuracy; may be empty
 
 
+@runtime_checkable
 class Method(Protocol):
     """A way to learn: an `nn.Module` built as `(encoder, task, spec, *, typed hyper-parameters)`.
 

@@ -46,13 +46,15 @@ class Supervised(nn.Module):
             batch: A training batch; NaN in a target of several classes, or in a score, is left out.
 
         Returns:
-            The loss, without parts.
+            The loss; of one class a sample with the part `accuracy`, in [0, 1], of the augmented clips.
         """
         logits = self._logits(batch)
         target = batch.target.expand(logits.shape[0], *batch.target.shape).flatten(0, 1)
         logits = logits.flatten(0, 1)
         if self.kind == "single":
-            return Loss(functional.cross_entropy(logits, target, label_smoothing=self.label_smoothing), {})
+            accuracy = (logits.detach().argmax(1) == target).float().mean()
+            total = functional.cross_entropy(logits, target, label_smoothing=self.label_smoothing)
+            return Loss(total, {"accuracy": accuracy})
         given = ~target.isnan()
         known = torch.where(given, target, 0)
         if self.kind == "multi":

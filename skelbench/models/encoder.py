@@ -4,7 +4,7 @@ import inspect
 import json
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any, Protocol, get_type_hints
+from typing import Any, Protocol, get_type_hints, runtime_checkable
 
 from jaxtyping import Float, Int64
 from pydantic import TypeAdapter, ValidationError
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from skelbench.errors import RecipeError, UsageError, nearest
 
 
+@runtime_checkable
 class Encoder(Protocol):
     """A network without its head: an `nn.Module` built as `(spec, *, typed hyper-parameters)`.
 

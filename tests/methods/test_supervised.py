@@ -1,0 +1,80 @@
+import pytest
+import torch
+from torch.nn import functional
+
+from skelbench import registry
+from skelbench.data.types import Batch, Clip, InputSpec, Task
+from skelbench.errors import RecipeError
+from skelbench.methods.method import method_class
+from skelbench.methods.pooling import place_by_slot, pool_mean
+from skelbench.models.encoder import encoder_class
+from skelbench.skeletons import load_layout
+
+SUPERVISED = method_class(registry.load(registry.find("methods", "supervised")))
+IDENTITY = encoder_class(registry.load(registry.find("models", "identity")))
+SPEC = InputSpec(load_layout("kinect_v1"), (3,), 4, 2)
+CLIP = Clip(
+    torch.randn(3, 3, 4, 20, generator=torch.Generator().manual_seed(0)),
+    torch.tensor([0, 1, 0]),
+    torch.tensor([0, 0, 1]),
+    torch.zeros(3),
+)
+
+
+def method(kind: str = "single", **values: float) -> torch.nn.Module:
+    return SUPERVISED(IDENTITY(SPEC), Task(kind, ("a", "b"), (1, 1)), SPEC, **values)  # type: ignore[arg-type]
+
+
+def batch(target: torch.Tensor) -> Batch:
+    return Batch((CLIP,), torch.arange(len(target)), target, 1, {}, 0.0)
+
+
+def test_persons_present_are_averaged_and_a_sample_without_one_is_zero() -> None:
+    pooled = pool_mean(CLIP.x, CLIP)
+    torch.testing.assert_close(pooled[0], CLIP.x[:2].mean((0, 2, 3)))
+    torch.testing.assert_close(pooled[1], CLIP.x[2].mean((1, 2)))
+    assert not pooled[2].any()
+
+
+def test_rows_stand_in_the_place_of_their_slot() -> None:
+    placed = place_by_slot(torch.tensor([[1.0], [2.0], [3.0]]), CLIP, 2)
+    assert placed.tolist() == [[1, 2], [3, 0], [0, 0]]
+
+
+def test_one_class_is_learnt_by_cross_entropy_with_smoothing() -> None:
+    net = method(label_smoothing=0.2)
+    target = torch.tensor([0, 1, 1])
+    expected = functional.cross_entropy(net.predict(batch(target)), target, label_smoothing=0.2)
+    torch.testing.assert_close(net.loss(batch(target)).total, expected)
+
+
+def test_unknown_labels_of_several_classes_do_not_count() -> None:
+    net = method("multi")
+    target = torch.tensor([[1.0, torch.nan], [0.0, 1.0], [torch.nan, torch.nan]])
+    logits = net.predict(batch(target))
+    known = logits[[0, 1, 1], [0, 0, 1]]
+    expected = functional.binary_cross_entropy_with_logits(known, torch.tensor([1.0, 0.0, 1.0]))
+    torch.testing.assert_close(net.loss(batch(target)).total, expected)
+
+
+def test_a_score_is_learnt_by_squared_error() -> None:
+    net = method("score")
+    target = torch.tensor([1.0, 2.0, torch.nan])
+    out = net.predict(batch(target))
+    assert out.shape == (3, 1)
+    torch.testing.assert_close(net.loss(batch(target)).total, (out[:2, 0] - target[:2]).square().mean())
+
+
+def test_the_logits_of_several_clips_are_averaged() -> None:
+    net = method()
+    other = CLIP._replace(x=CLIP.x + 1)
+    both = Batch((CLIP, other), torch.arange(3), torch.zeros(3, dtype=torch.int64), 1, {}, 0.0)
+    alone = [net.predict(Batch((clip,), both.index, both.target, 1, {}, 0.0)) for clip in both.clips]
+    torch.testing.assert_close(net.predict(both), (alone[0] + alone[1]) / 2)
+
+
+def test_what_it_cannot_learn_is_refused() -> None:
+    with pytest.raises(RecipeError, match="single, multi, score; found 'frame'"):
+        method("frame")
+    with pytest.raises(RecipeError, match=r"label_smoothing is 1\.0"):
+        method(label_smoothing=1.0)

@@ -1,0 +1,104 @@
+"""One contract for every encoder: a new file in models/ is tested the moment it exists."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from skelbench import registry
+from skelbench.data.types import InputSpec
+from skelbench.models.encoder import check_hyper_parameters, encoder_class
+from skelbench.recipe import conflicts, plugin_card
+from skelbench.skeletons import layout_names, load_layout
+
+LAYOUTS = layout_names()
+
+
+@pytest.fixture(params=registry.names("models"))
+def model(request: pytest.FixtureRequest) -> type[nn.Module]:
+    return encoder_class(registry.load(registry.find("models", request.param)))
+
+
+def spec(layout: str = "kinect_v2", *, streams: tuple[int, ...] = (3,), slots: int = 2) -> InputSpec:
+    return InputSpec(load_layout(layout), streams, None, slots)
+
+
+def build(model: type[nn.Module], spec: InputSpec, seed: int = 0) -> Any:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return model(spec, **check_hyper_parameters(model, {}, "model"))
+
+
+def clip(spec: InputSpec, frames: int, persons: int = 2, samples: int = 2) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(frames)
+    slot = torch.arange(persons).repeat(samples)
+    return torch.randn(len(slot), spec.channels, frames, len(spec.layout.joints), generator=generator), slot
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("streams", [(2,), (3,), (3, 3)])
+def test_it_takes_every_layout_and_number_of_channels(
+    model: type[nn.Module], layout: str, streams: tuple[int, ...]
+) -> None:
+    shape = spec(layout, streams=streams)
+    x, slot = clip(shape, 8)
+    encoder = build(model, shape)
+    out = encoder(x, slot)
+    assert out.shape[:2] == (len(x), encoder.out_channels)
+    assert out.ndim == 4
+    assert out.isfinite().all()
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 5, 13, 32])
+def test_it_takes_odd_and_short_clips_in_training_and_after(model: type[nn.Module], frames: int) -> None:
+    shape = spec()
+    x, slot = clip(shape, frames)
+    encoder = build(model, shape)
+    for training in (True, False):
+        assert encoder.train(training)(x, slot).isfinite().all()
+
+
+@pytest.mark.parametrize("persons", [1, 2, 3, 4])
+def test_it_takes_one_to_four_persons(model: type[nn.Module], persons: int) -> None:
+    shape = spec(slots=persons)
+    x, slot = clip(shape, 6, persons)
+    assert len(build(model, shape)(x, slot)) == len(x)
+
+
+def test_gradients_reach_every_parameter(model: type[nn.Module]) -> None:
+    shape = spec()
+    encoder = build(model, shape)
+    x, slot = clip(shape, 16)
+    encoder(x.requires_grad_(), slot).square().sum().backward()
+    assert [name for name, parameter in encoder.named_parameters() if parameter.grad is None] == []
+
+
+def test_its_state_makes_an_equal_network(model: type[nn.Module]) -> None:
+    shape = spec()
+    one, other = build(model, shape, 0), build(model, shape, 1)
+    x, slot = clip(shape, 9)
+    one(x, slot)  # running statistics move
+    other.load_state_dict(one.state_dict())
+    assert torch.equal(one.eval()(x, slot), other.eval()(x, slot))
+
+
+def test_a_seed_gives_one_network(model: type[nn.Module]) -> None:
+    one, other = build(model, spec(), 3).state_dict(), build(model, spec(), 3).state_dict()
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_row_does_not_change_another_after_training(model: type[nn.Module]) -> None:
+    shape = spec()
+    encoder = build(model, shape).eval()
+    x, slot = clip(shape, 12)
+    torch.testing.assert_close(encoder(x[:2], slot[:2]), encoder(x, slot)[:2])
+
+
+@pytest.mark.parametrize("name", registry.names("models"))
+def test_no_two_recipes_of_equal_rank_disagree(name: str) -> None:
+    card = plugin_card(registry.find("models", name))
+    assert conflicts(card.recipe) == []
+    assert card.title
+    assert all(block.source for block in card.recipe)

@@ -1,0 +1,195 @@
+"""Training, without a store: batches are made here."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+from torch.nn import functional
+
+from skelbench.data.types import Batch, Clip
+from skelbench.errors import RecipeError, RunError
+from skelbench.methods.method import Loss
+from skelbench.recipe import Group, OptimRecipe
+from skelbench.train import LOG, RESUME, Epoch, Job, Trained, draw_seed, lr_factor, make_optimiser, train
+
+OPTIM = OptimRecipe(
+    name="sgd", lr=0.1, momentum=0.9, weight_decay=1e-3, epochs=4, warmup=0.25, schedule="cosine", steps=(), clip=0.0,
+    groups=(Group(vectors=True, weight_decay=0.0),),
+)  # fmt: skip
+STEPS = 3
+
+
+class Net(nn.Module):
+    """With dropout and running statistics, so that a resume has something to get wrong."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 2))
+
+    def loss(self, batch: Batch) -> Loss:
+        return Loss(functional.cross_entropy(self.body(batch.clips[0].x[:, :, 0, 0]), batch.target), {})
+
+
+class Data:
+    """Learnable, counter-based."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        self.scale = scale
+
+    def train_batches(self, seed: int, stage: int, epoch: int, epochs: int) -> Iterator[Batch]:
+        for step in range(STEPS):
+            generator = torch.Generator().manual_seed(draw_seed(seed, stage, epoch, step))
+            x = torch.randn(6, 4, 1, 1, generator=generator) * self.scale
+            index = torch.arange(6)
+            clip = Clip(x, torch.zeros_like(index), index, torch.zeros(6))
+            yield Batch((clip,), index, (x[:, 0, 0, 0] > 0).long(), 1, {}, (epoch + step / STEPS) / epochs)
+
+
+def net(seed: int = 0) -> Net:
+    torch.manual_seed(seed)
+    return Net()
+
+
+def job(folder: Path, optim: OptimRecipe = OPTIM, data: Data | None = None) -> Job:
+    names = [f"s{place}" for place in range(6)]
+    return Job(optim=optim, data=data or Data(), ids=names, folder=folder, key="k", seed=1)
+
+
+def run(method: Net, what: Job, on_epoch: Any = lambda line: None, precision: Any = "32-true") -> Trained:
+    return train(method, what, Fabric(accelerator="cpu", devices=1, precision=precision), on_epoch)
+
+
+def stop_after(epoch: int) -> Any:
+    def stop(line: Epoch) -> None:
+        if line.epoch == epoch:
+            raise KeyboardInterrupt
+
+    return stop
+
+
+def equal(one: nn.Module, other: nn.Module) -> bool:
+    states = one.state_dict(), other.state_dict()
+    return all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_an_interrupted_training_ends_with_the_same_weights(tmp_path: Path, name: str, epoch: int) -> None:
+    optim = OPTIM.model_copy(update={"name": name})
+    whole, parts = net(), net()
+    run(whole, job(tmp_path / "a", optim))
+    with pytest.raises(KeyboardInterrupt):
+        run(parts, job(tmp_path / "b", optim), stop_after(epoch))
+    again = net(seed=5)  # the state decides, not how the network was made
+    torch.rand(3)
+    outcome = run(again, job(tmp_path / "b", optim))
+    assert equal(whole, again)
+    assert outcome.messages == (f"resumed after epoch {epoch + 1} of 4",)
+    logs = [[json.loads(line) for line in (tmp_path / x / LOG).read_text().splitlines()] for x in "ab"]
+    assert [line["loss"] for line in logs[0]] == [line["loss"] for line in logs[1]]
+    assert [line["epoch"] for line in logs[1]] == [0, 1, 2, 3]
+
+
+def test_a_log_with_half_a_line_is_mended(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(net(), job(tmp_path), stop_after(1))
+    with (tmp_path / LOG).open("a") as file:
+        file.write('{"epoch": 2, "lo')
+    run(net(), job(tmp_path))
+    assert [json.loads(line)["epoch"] for line in (tmp_path / LOG).read_text().splitlines()] == [0, 1, 2, 3]
+
+
+def test_a_state_of_another_run_is_not_resumed(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(net(), job(tmp_path), stop_after(1))
+    outcome = run(net(), replace(job(tmp_path), seed=2))
+    assert outcome.messages == ()
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x00" * 20, None])
+def test_a_damaged_state_is_named(tmp_path: Path, damage: bytes | None) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(net(), job(tmp_path), stop_after(1))
+    path = tmp_path / RESUME
+    path.write_bytes(path.read_bytes()[:-9] if damage is None else damage)
+    with pytest.raises(RunError, match=r"resume\.safetensors: cannot be resumed .* Delete it"):
+        run(net(), job(tmp_path))
+
+
+def test_training_learns_and_leaves_the_global_generator_alone(tmp_path: Path) -> None:
+    lines: list[Epoch] = []
+    torch.manual_seed(0)
+    expected = torch.rand(2)
+    method = net()
+    torch.manual_seed(0)
+    run(method, job(tmp_path, OPTIM.model_copy(update={"epochs": 30})), lines.append)
+    assert torch.equal(torch.rand(2), expected)
+    assert lines[-1].loss < 0.8 * lines[0].loss
+    assert all(one.seconds <= other.seconds for one, other in pairwise(lines))
+
+
+def test_a_divergence_names_the_samples_and_leaves_nothing_to_resume(tmp_path: Path) -> None:
+    outcome = run(net(), job(tmp_path, OPTIM.model_copy(update={"lr": 1e30, "warmup": 0.0}), Data(1e5)))
+    assert outcome.state == "diverged"
+    assert "s0, s1, s2, s3, s4, s5" in outcome.messages[0]
+    assert "Lower optim.lr" in outcome.messages[0]
+    assert not (tmp_path / RESUME).exists()
+
+
+def test_no_epochs_train_nothing(tmp_path: Path) -> None:
+    method = net()
+    assert run(method, job(tmp_path, OPTIM.model_copy(update={"epochs": 0}))) == Trained("done", 0, 0.0)
+    assert equal(method, net())
+
+
+def test_bf16_trains_too(tmp_path: Path) -> None:
+    method = net()
+    assert run(method, job(tmp_path), precision="bf16-mixed").state == "done"
+    assert method.body[0].weight.dtype == torch.float32
+
+
+def test_clipping_bounds_the_step(tmp_path: Path) -> None:
+    method = net()
+    optim = OPTIM.model_copy(
+        update={"clip": 1e-6, "momentum": 0.0, "weight_decay": 0.0, "epochs": 1, "schedule": "constant", "warmup": 0.0}
+    )
+    run(method, job(tmp_path, optim))
+    start = dict(net().named_parameters())
+    moved = torch.cat([(value - start[name]).detach().flatten() for name, value in method.named_parameters()])
+    assert 0 < moved.norm() <= STEPS * 0.1 * 1.01e-6 + 1e-7
+
+
+def test_vectors_are_not_decayed_and_the_first_matching_group_counts() -> None:
+    optim = OPTIM.model_copy(
+        update={"groups": (Group(match=("body.3.*",), lr=0.01), Group(vectors=True, weight_decay=0.0))}
+    )
+    groups = make_optimiser(net(), optim).param_groups
+    assert [(group["lr"], group["weight_decay"], len(group["params"])) for group in groups] == [
+        (0.01, 1e-3, 2), (0.1, 0.0, 3), (0.1, 1e-3, 1),
+    ]  # fmt: skip
+
+
+def test_a_group_that_matches_nothing_is_refused() -> None:
+    with pytest.raises(RecipeError, match=r"\['head\.\*'\] match no trained parameter of Net"):
+        make_optimiser(net(), OPTIM.model_copy(update={"groups": (Group(match=("head.*",)),)}))
+
+
+def test_the_schedules() -> None:
+    plain = OPTIM.model_copy(update={"warmup": 0.0})
+    assert lr_factor(plain, 0.0) == 1
+    assert lr_factor(plain, 0.5) == pytest.approx(0.5)
+    assert lr_factor(OPTIM, 0.0) == 0
+    assert lr_factor(OPTIM, 0.125) == pytest.approx(0.5 * lr_factor(plain, 0.125))
+    step = plain.model_copy(update={"schedule": "step", "steps": (2, 3)})
+    assert [lr_factor(step, epoch / 4) for epoch in range(4)] == pytest.approx([1, 1, 0.1, 0.01])
+    thirds = step.model_copy(update={"epochs": 3, "steps": (1, 2)})
+    assert [lr_factor(thirds, epoch / 3) for epoch in range(3)] == pytest.approx([1, 0.1, 0.01])
+    epochs = plain.model_copy(update={"schedule": "constant", "warmup": 2.0})
+    assert [lr_factor(epochs, epoch / 4) for epoch in range(4)] == [0, 0.5, 1, 1]
