@@ -1,0 +1,167 @@
+"""The prepared samples of a part as flat arrays, made once and kept in a cache that may be deleted at any time."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int64
+
+from skelbench.prepare.cache import CacheError, publish, read_arrays, write_arrays
+from skelbench.prepare.prepared import Prepared
+from skelbench.prepare.run import check_prepare, preparer
+from skelbench.sample import Sample
+from skelbench.store.reader import Store
+
+log = logging.getLogger(__name__)
+
+_FEW = 8  # fewer samples than the store's over this are prepared alone, without preparing (and caching) the rest
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedSet:
+    """Samples of one set, each a block of persons × frames rows; the last row of all is a frame without a joint."""
+
+    keypoints: Float32[np.ndarray, "rows joints channels"]  # blocks person by person; NaN = missing
+    first: Int64[np.ndarray, " samples"]  # row at which the sample's block begins
+    persons: Int64[np.ndarray, " samples"]  # 0 where nobody was recorded
+    frames: Int64[np.ndarray, " samples"]
+    first_person: Int64[np.ndarray, " samples"]  # place of the sample's first person in `seen`
+    seen: Bool[np.ndarray, " persons"]  # whether a person shows any joint in any frame
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def select(self, places: Int64[np.ndarray, " chosen"]) -> "PreparedSet":
+        """Some of the samples, in the order given; the rows are shared."""
+        return replace(
+            self,
+            first=self.first[places],
+            persons=self.persons[places],
+            frames=self.frames[places],
+            first_person=self.first_person[places],
+        )
+
+
+def pack(samples: Iterable[Prepared], joints: int, channels: int) -> PreparedSet:
+    """Put prepared samples into flat arrays in memory.
+
+    Args:
+        samples: In the order of the set.
+        joints: Joints of the layout.
+        channels: Channels of a joint.
+
+    Returns:
+        The set, in the same order.
+    """
+    rows: list[np.ndarray] = []
+    shape, seen = _flatten(samples, rows.append)
+    rows.append(_missing(joints, channels))
+    return _indexed(np.concatenate(rows), shape, seen)
+
+
+def prepare_set(store: Store, indices: Sequence[int], steps: Sequence[str], cache: Path | None) -> PreparedSet:
+    """Prepare some samples of a store, or take them from the cache.
+
+    The cache holds whole stores, so that parts, protocols and folds share one file; a few samples of a large store
+    are prepared by themselves unless the file is there. An entry is found by the store's fingerprint, the sizes and
+    times of its files, the list and the code of this package, so it is never stale; what is damaged is made again.
+
+    Args:
+        store: Where the samples are.
+        indices: Places of the samples in the store.
+        steps: A prepare list.
+        cache: A folder for prepared sets, made where it is missing; None prepares in memory.
+
+    Returns:
+        The samples in the order of `indices`; rows from the cache are a private memory map.
+
+    Raises:
+        RecipeError: If the list is wrong or does not fit a sample.
+        StoreError: If the store is damaged.
+    """
+    listed = check_prepare(steps)
+    places = np.asarray(indices, np.int64)
+    folder = None if cache is None else cache / f"{store.info.name}-{_key(store, listed)[:24]}"
+    if folder is not None:
+        try:
+            return _indexed(*read_arrays(folder, _shape_of(store))).select(places)
+        except CacheError as error:
+            log.debug("%s", error)
+        if len(places) * _FEW > len(store):
+            try:
+                return _cached(store, listed, folder).select(places)
+            except OSError as error:
+                log.warning("%s: cannot keep the prepared set (%s); it is prepared in memory each time.", cache, error)
+    make = preparer(listed)
+    return pack((make(store[int(place)]) for place in places), *_shape_of(store))
+
+
+def _cached(store: Store, steps: Sequence[str], folder: Path) -> PreparedSet:
+    """Prepare a whole store into a cache entry."""
+    log.info("Preparing %d samples of %s: %s.", len(store), store.info.name, ", ".join(steps))
+    make: Callable[[Sample], Prepared] = preparer(steps)
+    joints, channels = _shape_of(store)
+
+    def fill(write: Callable[[np.ndarray], None]) -> tuple[np.ndarray, np.ndarray]:
+        shape, seen = _flatten((make(sample) for sample in store), write)
+        write(_missing(joints, channels))
+        return shape, seen
+
+    temporary = write_arrays(folder, fill)
+    arrays = read_arrays(temporary, (joints, channels))  # mapped before it may be moved or deleted by others
+    publish(temporary, folder, (joints, channels))
+    return _indexed(*arrays)
+
+
+def _flatten(samples: Iterable[Prepared], write: Callable[[np.ndarray], None]) -> tuple[np.ndarray, np.ndarray]:
+    """Write the rows of all samples; return (samples, 2) persons and frames, and which persons are seen."""
+    shapes: list[tuple[int, ...]] = []
+    seen: list[np.ndarray] = []
+    for sample in samples:
+        shapes.append(sample.keypoints.shape[:2])
+        seen.append(np.asarray(sample.known.any((1, 2))))
+        write(np.ascontiguousarray(sample.keypoints.reshape(-1, *sample.keypoints.shape[2:])))
+    return np.array(shapes, np.int64).reshape(-1, 2), np.concatenate([np.zeros(0, bool), *seen])
+
+
+def _indexed(rows: np.ndarray, shape: np.ndarray, seen: np.ndarray) -> PreparedSet:
+    """Add to rows and shapes where each sample begins."""
+    persons, frames = shape[:, 0].copy(), shape[:, 1].copy()
+    return PreparedSet(rows, _starts(persons * frames), persons, frames, _starts(persons), seen)
+
+
+def _starts(counts: np.ndarray) -> np.ndarray:
+    """Where each block begins, from the sizes of all."""
+    starts: np.ndarray = np.cumsum(counts) - counts
+    return starts
+
+
+def _missing(joints: int, channels: int) -> np.ndarray:
+    """One frame without a joint."""
+    return np.full((1, joints, channels), np.nan, np.float32)
+
+
+def _shape_of(store: Store) -> tuple[int, int]:
+    """Joints and channels of a store's poses."""
+    return len(store.card.layout.joints), len(store.card.channels)
+
+
+def _key(store: Store, steps: Sequence[str]) -> str:
+    """Digest of all that a prepared set depends on."""
+    stats = {path.name: path.stat() for path in sorted(store.path.iterdir()) if path.is_file()}
+    files = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()]
+    return hashlib.sha256(json.dumps([store.info.fingerprint, files, list(steps), _code()]).encode()).hexdigest()
+
+
+def _code() -> str:
+    """Digest of the modules that decide what a prepared set holds."""
+    return hashlib.sha256(b"".join(_sources())).hexdigest()
+
+
+def _sources() -> Iterator[bytes]:
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        yield path.read_bytes()
