@@ -1,0 +1,285 @@
+"""The `.skeleton` text of NTU RGB+D: Kinect v2 bodies, one group of values a line.
+
+Line 1 is the number of frames; each frame is a line with its number of bodies; each body is a line of
+ten fields (tracking id first), a line with the number of joints, and a line of twelve fields a joint,
+of which x, y, z in metres are the first three. Frames, bodies and joints are counted from 0 in
+messages, lines from 1.
+
+Source: shahroudy/NTURGB-D, Matlab/read_skeleton_file.m.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import NoReturn
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+from jaxtyping import Float32, Int64, UInt32
+
+from skelbench.errors import RawFormatError
+
+JOINTS = 25
+BODIES = 6  # the sensor tracks no more at once
+FRAMES = 100_000  # an hour at 30 frames a second; the longest clip of NTU RGB+D has 300
+FIELDS_BODY = 10
+FIELDS_JOINT = 12
+LINES_BODY = JOINTS + 2
+TOO_LARGE = (2 - 2.0**-24) * 2.0**127  # from here on float32 rounds to infinity
+BOM = b"\xef\xbb\xbf"
+BLANKS = b" \t\r\n"
+
+# Nine digits name every float32 with room to spare: the nearest double rounds back to it.
+_BODY = "\r\n".join(["%.9g %.9g %.9g %.7g %.7g %.7g %.7g 0 0 0 0 2"] * JOINTS)
+
+_COLUMNS = [str(number) for number in range(FIELDS_JOINT)]
+_READ = pacsv.ReadOptions(use_threads=False, block_size=1 << 28, column_names=_COLUMNS)
+# Arrow drops empty lines and reads empty fields as missing unless told otherwise: both would hide damage.
+_PARSE = pacsv.ParseOptions(delimiter=" ", quote_char=False, ignore_empty_lines=False)
+_CONVERT = pacsv.ConvertOptions(
+    column_types=dict.fromkeys(_COLUMNS, pa.float64()), include_columns=_COLUMNS[:3], check_utf8=False, null_values=[]
+)
+
+
+@dataclass(frozen=True)
+class KinectClip:
+    """The bodies of one file, in file order."""
+
+    n_frames: int  # as the file says, frames without a body included
+    frame: UInt32[np.ndarray, " poses"]
+    person: Int64[np.ndarray, " poses"]  # tracking ids, above 2^53
+    keypoints: Float32[np.ndarray, "poses 25 3"]  # metres, in the depth camera's frame; NaN = missing
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """The text cut at line ends, and where its bodies stand."""
+
+    where: str
+    lines: list[bytes]
+    frame: list[int]  # of each body
+    start: list[int]  # index of the line of each body's first joint
+
+    def joints(self) -> list[bytes]:
+        """The joint lines of all bodies, one after the other."""
+        return list(itertools.chain.from_iterable(self.lines[at : at + JOINTS] for at in self.start))
+
+    def fail(self, row: int, problem: str) -> NoReturn:
+        """Refuse the file for the joint line that stands at a place of `joints()`."""
+        pose, joint = divmod(row, JOINTS)
+        body = self.frame[:pose].count(self.frame[pose])
+        place = f"line {self.start[pose] + joint + 1}, frame {self.frame[pose]}, body {body}, joint {joint}"
+        raise RawFormatError(f"{self.where}, {place}: {problem}.")
+
+
+def parse(data: bytes, where: str) -> KinectClip:
+    """Read a `.skeleton` file.
+
+    Args:
+        data: The whole file; LF or CRLF, with or without a UTF-8 byte order mark.
+        where: Name of the file, for messages.
+
+    Returns:
+        The clip. Every coordinate is `np.float32(float(text))`, bit for bit.
+
+    Raises:
+        RawFormatError: If the text is cut, has lines left over, counts that are not possible, or a
+            coordinate that is no number float32 can hold; the place is named.
+    """
+    text = data.removeprefix(BOM).rstrip(BLANKS)
+    n_frames = _frames(text, where)
+    found, person = _walk(text.split(b"\n"), n_frames, where)
+    joints = found.joints()
+    values = _by_arrow(joints) if _is_regular(text) else None
+    if values is None:
+        values = _by_float(joints, found)
+    return KinectClip(
+        n_frames=n_frames,
+        frame=np.array(found.frame, np.uint32),
+        person=np.array(person, np.int64),
+        keypoints=values.reshape(-1, JOINTS, 3),
+    )
+
+
+def render(clip: KinectClip) -> bytes:
+    """Write a clip as `.skeleton` text, the inverse of `parse`.
+
+    Image coordinates are a pinhole projection with the sensor's nominal constants, orientations are 0
+    and every joint counts as tracked, since a clip does not hold these columns.
+
+    Args:
+        clip: Poses in the order of their frames, at most 6 in one.
+
+    Returns:
+        The text with CRLF line ends; NaN is written as `nan`.
+
+    Raises:
+        ValueError: If frames are not in order or out of range, a frame has too many bodies, or a
+            coordinate is infinite.
+    """
+    _check(clip)
+    bodies = iter(zip(clip.person.tolist(), _with_image(clip.keypoints).tolist(), strict=True))
+    lines = [str(clip.n_frames)]
+    for count in np.bincount(clip.frame, minlength=clip.n_frames).tolist():
+        lines.append(str(count))
+        for person, values in itertools.islice(bodies, count):
+            lines += [f"{person} 0 1 1 1 1 0 0 0 2", str(JOINTS), _BODY % tuple(values)]
+    return "\r\n".join([*lines, ""]).encode("ascii")
+
+
+def _frames(text: bytes, where: str) -> int:
+    """The number of frames in line 1, held against the number of lines there are."""
+    end = text.find(b"\n")
+    n_frames = _whole(text[: 64 if end < 0 else min(end, 64)])
+    if n_frames is None:
+        raise RawFormatError(
+            f"{where}, line 1: {_shown(text[:64])}, expected the number of frames; is it a .skeleton file?"
+        )
+    if not 1 <= n_frames <= FRAMES:
+        raise RawFormatError(f"{where}, line 1: {n_frames} frames, expected 1 to {FRAMES}.")
+    rest = text.count(b"\n")
+    if rest < n_frames:
+        raise RawFormatError(f"{where}, line 1: {n_frames} frames, but only {rest} lines follow; is the file cut?")
+    if rest > n_frames * (1 + BODIES * LINES_BODY):
+        raise RawFormatError(
+            f"{where}, line 1: {n_frames} frames, but {rest} lines follow: too many to belong to them."
+        )
+    return n_frames
+
+
+def _walk(lines: list[bytes], n_frames: int, where: str) -> tuple[_Lines, list[int]]:
+    """Find the bodies and their tracking ids, checking every line but the joints' own."""
+    found = _Lines(where, lines, [], [])
+    person: list[int] = []
+    at = 1
+    for frame in range(n_frames):
+        bodies = _bodies(lines, at, frame, where)
+        at += 1
+        for body in range(bodies):
+            if at + LINES_BODY > len(lines):
+                raise RawFormatError(f"{where}: ends in frame {frame} of {n_frames}, body {body}; is the file cut?")
+            person.append(_tracking_id(lines[at], f"{where}, line {at + 1}, frame {frame}, body {body}"))
+            joints = lines[at + 1]
+            if joints.rstrip(BLANKS) != b"25" and _whole(joints) != JOINTS:
+                raise RawFormatError(
+                    f"{where}, line {at + 2}, frame {frame}: {_shown(joints)} joints, expected {JOINTS} (body {body})."
+                )
+            found.frame.append(frame)
+            found.start.append(at + 2)
+            at += LINES_BODY
+    if at != len(lines):
+        raise RawFormatError(
+            f"{where}, line {at + 1}: {len(lines) - at} lines are left over after the {n_frames} frames of line 1."
+        )
+    return found, person
+
+
+def _bodies(lines: list[bytes], at: int, frame: int, where: str) -> int:
+    """The number of bodies of a frame."""
+    if at >= len(lines):
+        raise RawFormatError(f"{where}: ends before frame {frame}; is the file cut?")
+    bodies = _whole(lines[at])
+    if bodies is None or not 0 <= bodies <= BODIES:
+        raise RawFormatError(
+            f"{where}, line {at + 1}, frame {frame}: {_shown(lines[at])} bodies, expected 0 to {BODIES}."
+        )
+    return bodies
+
+
+def _tracking_id(line: bytes, place: str) -> int:
+    """The first of the ten fields that describe a body, as an integer: a float would lose its last digits."""
+    fields = line.split()
+    if len(fields) != FIELDS_BODY:
+        raise RawFormatError(f"{place}: {len(fields)} fields, expected {FIELDS_BODY} that describe a body.")
+    number = _whole(fields[0])
+    if number is None or not -(1 << 63) <= number < 1 << 63:
+        raise RawFormatError(f"{place}: tracking id {_shown(fields[0])}, expected an integer of 64 bits.")
+    return number
+
+
+def _whole(line: bytes) -> int | None:
+    """A line that is one decimal integer, or None; `int` alone would also take underscores."""
+    digits = line.strip(BLANKS)
+    if digits.isdigit() and len(digits) <= 20:
+        return int(digits)
+    if digits[:1] in (b"-", b"+") and digits[1:].isdigit() and len(digits) <= 20:
+        return int(digits)
+    return None
+
+
+def _is_regular(text: bytes) -> bool:
+    """Whether single blanks alone part the fields: only then do Arrow's fields count as ours do."""
+    code = np.frombuffer(text, np.uint8)
+    blank = code <= ord(" ")
+    neighbours = np.count_nonzero(blank[1:] & blank[:-1])  # in a regular file only the two of CRLF
+    return bool(neighbours == text.count(b"\r")) and b"\t" not in text
+
+
+def _by_arrow(joints: list[bytes]) -> Float32[np.ndarray, "rows 3"] | None:
+    """Coordinates by Arrow's reader; None where it refuses a line, or where text decides (NaN, overflow)."""
+    if not joints:
+        return np.empty((0, 3), np.float32)
+    try:
+        table = pacsv.read_csv(pa.py_buffer(b"\n".join(joints)), _READ, _PARSE, _CONVERT)
+    except pa.ArrowInvalid:
+        return None
+    if table.num_rows != len(joints):
+        return None
+    values = np.empty((len(joints), 3), np.float32)
+    with np.errstate(over="ignore"):
+        for axis in range(3):
+            values[:, axis] = table.column(axis).to_numpy()
+    return values if np.isfinite(values).all() else None
+
+
+def _by_float(joints: list[bytes], found: _Lines) -> Float32[np.ndarray, "rows 3"]:
+    """Coordinates by `float`, one at a time: exact, and able to say what is wrong and where."""
+    values = np.empty((len(joints), 3), np.float64)
+    for row, line in enumerate(joints):
+        # `split` alone would also part at control characters, which no number may hold
+        fields = [field for field in line.rstrip(b"\r").replace(b"\t", b" ").split(b" ") if field]
+        if len(fields) != FIELDS_JOINT:
+            found.fail(row, f"{len(fields)} fields, expected {FIELDS_JOINT}")
+        for axis in range(3):
+            values[row, axis] = _coordinate(fields[axis], row, "xyz"[axis], found)
+    return values.astype(np.float32)
+
+
+def _coordinate(field: bytes, row: int, axis: str, found: _Lines) -> float:
+    """One number; NaN text is a missing value."""
+    try:
+        value = float(field)
+    except ValueError:
+        value = math.inf
+    # `float` alone also takes underscores, infinities, and control characters at either end
+    if b"_" in field or field != field.strip() or abs(value) >= TOO_LARGE:
+        found.fail(row, f"{axis} is {_shown(field)}, expected a finite number that float32 can hold, or NaN")
+    return value
+
+
+def _shown(line: bytes) -> str:
+    """A short, printable form of a line."""
+    text = line.strip(BLANKS)[:24].decode("ascii", "backslashreplace")
+    return text if text.isprintable() and text else repr(text)
+
+
+def _check(clip: KinectClip) -> None:
+    """Refuse what the text cannot say."""
+    frame = clip.frame.astype(np.int64)
+    if frame.size and (frame[-1] >= clip.n_frames or (np.diff(frame) < 0).any()):
+        raise ValueError(f"Frames of a .skeleton file must rise and lie below n_frames = {clip.n_frames}.")
+    if frame.size and np.bincount(frame).max() > BODIES:
+        raise ValueError(f"A frame of a .skeleton file holds at most {BODIES} bodies.")
+    if np.isinf(clip.keypoints).any():
+        raise ValueError("A .skeleton file holds no infinite coordinate.")
+
+
+def _with_image(keypoints: Float32[np.ndarray, "poses 25 3"]) -> Float32[np.ndarray, "poses numbers"]:
+    """Seven numbers a joint: x, y, z, then its place in the 512x424 depth and the 1920x1080 colour image."""
+    x, y, z = np.moveaxis(keypoints, -1, 0)
+    with np.errstate(all="ignore"):
+        over, up = x / z, y / z  # a joint in the plane of the lens has no image
+        image = [256 + 365 * over, 207 - 365 * up, 960 + 1060 * over, 540 - 1060 * up]
+    image = [np.where(np.isfinite(axis), axis, np.float32(np.nan)) for axis in image]
+    return np.stack([x, y, z, *image], axis=-1).reshape(len(keypoints), -1)

@@ -1,0 +1,48 @@
+"""Which members of a raw source belong to a data set, by their names alone."""
+
+import re
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from skelbench.raw import RawSource
+
+MARKER = "SYNTHETIC.json"  # says that a raw folder was made by `skelbench synth`
+
+
+def members(raw: RawSource, suffix: str) -> Iterator[str]:
+    """Members with a file name ending, in the source's order.
+
+    Left out are hidden files and what macOS adds to archives (`._name`, `__MACOSX/`), since no owner
+    of a data set hands them out, and the marker of synthetic data.
+
+    Args:
+        raw: The source.
+        suffix: The ending in lower case, such as `".skeleton"`; case does not matter in the names.
+
+    Yields:
+        Paths as the source names them.
+    """
+    for path in raw.paths:
+        parts = PurePosixPath(path).parts
+        hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
+        if path.lower().endswith(suffix) and not hidden and parts[-1] != MARKER:
+            yield path
+
+
+def stem(path: str) -> str:
+    """File name without its folder and its last extension."""
+    return PurePosixPath(path).stem
+
+
+def numbers(pattern: re.Pattern[str], path: str) -> dict[str, int] | None:
+    """Read the numbers in a file name.
+
+    Args:
+        pattern: Named groups of digits; it must match the whole file name.
+        path: A member of the source.
+
+    Returns:
+        Number by group name, or None where the name does not fit.
+    """
+    match = pattern.fullmatch(PurePosixPath(path).name)
+    return None if match is None else {name: int(digits) for name, digits in match.groupdict().items()}
