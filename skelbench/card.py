@@ -37,7 +37,10 @@ class Synth(BaseModel, frozen=True, extra="forbid"):
     constants: dict[str, int | float | str] = {}  # column -> its one value
     by_label: dict[str, tuple[int | str, ...]] = {}  # name -> one value a class, such as a file's action code
     two_person: tuple[int, ...] = ()  # labels of the classes with two people
+    views: dict[str, tuple[float, ...]] = {}  # column -> degrees about the vertical from which each value sees people
+    tracked: bool = False  # whether the source gives every person an id
     image: tuple[int, int] = (0, 0)  # width and height in pixels of a 2-D set; zeros for 3-D
+    refused: tuple[str, ...] = ()  # ids of raw items that the owner lists as unusable; made as defects only
 
 
 class Card(BaseModel, frozen=True, extra="forbid"):
