@@ -1,12 +1,10 @@
 """Penn Action: 2-D joints annotated by hand, one MATLAB file a video."""
 
-import io
 import re
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 from jaxtyping import Float32
-from scipy.io import savemat
 
 from skelbench.card import Card
 from skelbench.errors import RawFormatError, nearest
@@ -15,8 +13,6 @@ from skelbench.raw import RawItem, RawSource
 from skelbench.sample import Sample
 
 NAME = re.compile(r"\d{4}\.mat")
-# scipy puts date and machine here; a file must depend on its sample alone
-HEADER = b"MATLAB 5.0 MAT-file, written by skelbench".ljust(116)
 Variables = Mapping[str, np.ndarray | str]
 
 
@@ -99,20 +95,18 @@ def write(sample: Sample, card: Card) -> Iterator[tuple[str, bytes]]:
     width, height = sample.meta["width"], sample.meta["height"]
     with np.errstate(invalid="ignore"):
         box = np.concatenate([keypoints.min(axis=1), keypoints.max(axis=1)], axis=1)
-    found = {
+    found: dict[str, np.ndarray | str] = {
         "action": card.targets["label"].classes[int(str(sample.targets["label"]))],
-        "pose": sample.meta["view"],
+        "pose": str(sample.meta["view"]),
         "x": keypoints[..., 0],
         "y": keypoints[..., 1],
         "visibility": visible.astype(np.uint8),
-        "train": np.int32(sample.meta["train"]),
+        "train": np.array([[sample.meta["train"]]], np.int32),
         "bbox": box,
         "dimensions": np.array([[height, width, sample.n_frames]], np.float64),
-        "nframes": np.float64(sample.n_frames),
+        "nframes": np.array([[sample.n_frames]], np.float64),
     }
-    content = io.BytesIO()
-    savemat(content, found, do_compression=True)
-    yield f"{card.options['folder']}/{sample.sample_id}.mat", HEADER + content.getvalue()[len(HEADER) :]
+    yield f"{card.options['folder']}/{sample.sample_id}.mat", matlab.render(found)
 
 
 def _poses(

@@ -10,7 +10,7 @@ Source: MathWorks, "MAT-File Format", Level 5.
 import math
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -69,7 +69,7 @@ def variables(data: bytes, where: str, *, inflated: int = 1 << 24) -> dict[str, 
         raise RawFormatError(f"{where}: not a MATLAB 5 file (of {len(data)} bytes); was it saved with -v7.3 or -v4?")
     found: dict[str, np.ndarray | str] = {}
     room = inflated
-    for element in _elements(memoryview(data)[HEADER:], order, where, aligned=False):
+    for element in _elements(memoryview(data)[HEADER:], order, where):
         if element.kind == COMPRESSED:
             content = _inflate(element.data, room, where)
             room -= len(content)
@@ -86,7 +86,24 @@ def variables(data: bytes, where: str, *, inflated: int = 1 << 24) -> dict[str, 
     return found
 
 
-def _elements(data: memoryview, order: str, where: str, *, aligned: bool = True) -> Iterator[_Element]:
+def render(found: Mapping[str, np.ndarray | str]) -> bytes:
+    """Write variables as a MATLAB 5 file, each compressed; the inverse of `variables`.
+
+    Args:
+        found: By name, numeric arrays of two axes, or ASCII text of one line.
+
+    Returns:
+        The file; it depends on the variables alone, where other writers put date and machine into it.
+
+    Raises:
+        ValueError: If a variable is something else.
+    """
+    head = b"MATLAB 5.0 MAT-file, written by skelbench".ljust(124) + struct.pack("<H2s", 0x0100, b"IM")
+    body = [zlib.compress(_tagged(MATRIX, _matrix(name, value))) for name, value in found.items()]
+    return head + b"".join(struct.pack("<II", COMPRESSED, len(content)) + content for content in body)
+
+
+def _elements(data: memoryview, order: str, where: str) -> Iterator[_Element]:
     """Cut a stretch of bytes at its tags; a short element holds its data inside its tag."""
     at = 0
     while at < len(data):
@@ -97,7 +114,7 @@ def _elements(data: memoryview, order: str, where: str, *, aligned: bool = True)
             kind, size, start, end = kind & 0xFFFF, kind >> 16, at + 4, at + 8
         else:
             start = at + 8
-            end = start + size + (-size % 8 if aligned or kind != COMPRESSED else 0)
+            end = start + size + (0 if kind == COMPRESSED else -size % 8)
         if size > len(data) - start or (start == at + 4 and size > 4):
             raise RawFormatError(f"{where}: an element claims {size} bytes, {len(data) - start} are left; is it cut?")
         yield _Element(kind, data[start : start + size])
@@ -152,4 +169,27 @@ def _text(values: np.ndarray, here: str) -> str:
     """A row of characters."""
     if values.ndim != 2 or (values.size and len(values) != 1):
         raise RawFormatError(f"{here}: text of shape {values.shape}, expected one line.")
+    # what is no printable ASCII is spelled out: the file does not say which encoding it means
     return "".join(chr(code) if 32 <= code < 127 else f"\\x{code:02x}" for code in values.ravel().tolist())
+
+
+def _matrix(name: str, value: np.ndarray | str) -> bytes:
+    """Flags, dimensions, name and numbers of one variable."""
+    array = np.frombuffer(value.encode("ascii"), np.uint8)[None] if isinstance(value, str) else value
+    codes = {kind: code for code, kind in STORED.items() if code not in (16, 17)}
+    classes = {kind: code for code, kind in NUMERIC.items()}
+    kind = array.dtype.str[1:]
+    if array.ndim != 2 or kind not in codes:
+        raise ValueError(f"'{name}' is {array.dtype} {array.shape}, expected numbers of two axes or a text.")
+    parts = [
+        (6, struct.pack("<II", CHAR if isinstance(value, str) else classes[kind], 0)),
+        (5, struct.pack("<ii", *array.shape)),
+        (1, name.encode("ascii")),
+        (16 if isinstance(value, str) else codes[kind], array.astype(f"<{kind}").tobytes(order="F")),
+    ]
+    return b"".join(_tagged(code, content) for code, content in parts)
+
+
+def _tagged(code: int, content: bytes) -> bytes:
+    """A piece with its tag, filled up to eight bytes."""
+    return struct.pack("<II", code, len(content)) + content + bytes(-len(content) % 8)
