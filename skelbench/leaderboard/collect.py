@@ -1,0 +1,223 @@
+"""From record files to tables: what was scored on the same samples stands together, the seeds of one key in a row."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from skelbench.errors import RunError
+from skelbench.record import Record, read_record
+
+Scored: TypeAlias = tuple[int | None, str]  # fold, and digest of the (sample_id, target) pairs scored in it
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A record and the file it stands in."""
+
+    path: Path
+    record: Record
+
+
+@dataclass(frozen=True)
+class Row:
+    """All seeds and folds of one run key."""
+
+    records: tuple[Record, ...]  # by seed, then fold
+    problems: tuple[str, ...]  # why it cannot be ranked; empty when complete
+
+    @property
+    def first(self) -> Record:
+        """The record that stands for what all share: model, recipe, data."""
+        return self.records[0]
+
+    @property
+    def done(self) -> tuple[Record, ...]:
+        """The records that reached their end and were scored."""
+        return tuple(record for record in self.records if _scored(record))
+
+    def values(self, metric: str) -> tuple[float, ...]:
+        """One value for each seed: the mean over its folds, weighted by their samples; seeds without are left out."""
+        seeds: dict[int, list[tuple[float, int]]] = defaultdict(list)
+        for record in self.done:
+            found = record.metrics.get(metric)
+            if found is not None and found.value is not None:
+                seeds[record.seed].append((found.value, found.n))
+        return tuple(_weighted(parts) for parts in seeds.values())
+
+    def mean(self, metric: str) -> float | None:
+        """Mean over the seeds, None where nothing was measured."""
+        values = self.values(metric)
+        return sum(values) / len(values) if values else None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows that were scored on the same samples."""
+
+    rows: tuple[Row, ...]  # the best first, those that cannot be ranked last
+    scored: tuple[str, ...]  # digests of what was scored, one for each fold
+
+    @property
+    def first(self) -> Record:
+        """The record that stands for what all share: data set, protocol, evaluation, labels."""
+        return self.rows[0].first
+
+
+@dataclass(frozen=True)
+class Board:
+    """All tables of one data set and protocol, of real or of made-up recordings."""
+
+    synthetic: bool
+    dataset: str
+    protocol: str
+    tables: tuple[Table, ...]
+
+
+def gather(folders: Iterable[tuple[Path, str]]) -> list[Entry]:
+    """Read all records under some folders, each run once.
+
+    Args:
+        folders: Folder and file pattern; folders that are not there hold nothing.
+
+    Returns:
+        The entries, by data set, protocol, key, seed and fold.
+
+    Raises:
+        RunError: If a file is no record, or two differing records claim the same key, seed and fold.
+    """
+    seen: dict[tuple[str, int, int], Entry] = {}
+    for folder, pattern in folders:
+        for path in sorted(folder.rglob(pattern)):
+            entry = Entry(path, read_record(path))
+            record = entry.record
+            identity = (record.key, record.seed, -1 if record.fold is None else record.fold)
+            other = seen.setdefault(identity, entry)
+            if other.record != record:
+                raise RunError(
+                    f"{other.path} and {path} are two different records of key {record.key[:8]}, seed {record.seed}"
+                    f"{'' if record.fold is None else f', fold {record.fold}'}. A run counts once: remove one of them, "
+                    "or publish again with --overwrite always."
+                )
+    return sorted(seen.values(), key=lambda entry: _order(entry.record))
+
+
+def boards(entries: Iterable[Entry]) -> list[Board]:
+    """Group records into boards and tables.
+
+    Args:
+        entries: Records, each run once.
+
+    Returns:
+        Boards by name, those of synthetic recordings last.
+
+    Raises:
+        RunError: If records of one key disagree on what was run or scored.
+    """
+    found: dict[tuple[bool, str, str], dict[tuple[str, float, str], dict[str, list[Entry]]]] = {}
+    for entry in entries:
+        record = entry.record
+        board = found.setdefault((record.synthetic, record.dataset, record.protocol), {})
+        runs = board.setdefault((record.evaluation, -(record.labels or 1.0), record.primary), {})
+        runs.setdefault(record.key, []).append(entry)
+    return [
+        Board(*name, tuple(table for _, runs in sorted(kinds.items()) for table in _tables(runs.values())))
+        for name, kinds in sorted(found.items())
+    ]
+
+
+def _tables(runs: Iterable[list[Entry]]) -> Iterator[Table]:
+    """Put runs that scored the same samples together; one that lacks folds stands with those that have them."""
+    scored: list[tuple[frozenset[Scored], list[Record]]] = []
+    for entries in runs:
+        _agree(entries)
+        records = [entry.record for entry in entries]
+        scored.append((frozenset((record.fold, record.evaluated) for record in records if _scored(record)), records))
+    groups: dict[frozenset[Scored], list[list[Record]]] = {}
+    for digests, records in sorted(scored, key=lambda run: (-len(run[0]), sorted(map(str, run[0])))):
+        home = next((group for group in groups if digests <= group), digests)
+        groups.setdefault(home, []).append(records)
+    for digests, members in groups.items():
+        yield _table(digests, members)
+
+
+def _table(digests: frozenset[Scored], runs: list[list[Record]]) -> Table:
+    """Rows in their order, with what each lacks."""
+    seeds = max(len({record.seed for record in run if _scored(record)}) for run in runs)
+    folds = {fold for fold, _ in digests}
+    rows = [Row(tuple(run), tuple(_problems(run, seeds, folds))) for run in runs]
+    rows.sort(key=_standing)
+    return Table(tuple(rows), tuple(digest for _, digest in sorted(digests, key=str)))
+
+
+def _problems(run: list[Record], seeds: int, folds: set[int | None]) -> Iterator[str]:
+    """Why a run cannot be ranked among others."""
+    done: dict[int, set[int | None]] = defaultdict(set)
+    for record in run:
+        if _scored(record):
+            done[record.seed].add(record.fold)
+        else:
+            where = f"seed {record.seed}" + ("" if record.fold is None else f", fold {record.fold}")
+            yield f"{where} {'not scored' if record.state == 'done' else record.state}"
+    if 0 < len(done) < seeds:
+        yield f"{len(done)} of {seeds} seeds"
+    for seed, found in sorted(done.items()):
+        if found != folds:
+            yield f"seed {seed}: {len(found)} of {len(folds)} folds"
+    yield from _limits(run[0])
+
+
+def _limits(record: Record) -> Iterator[str]:
+    """Where not all the data was used."""
+    if record.limit is not None:
+        yield f"--limit {record.limit}"
+    for trail in record.data:
+        if trail.limit is not None:
+            yield f"{trail.dataset} converted with --limit {trail.limit}"
+
+
+def _standing(row: Row) -> tuple[bool, float, tuple[str, ...]]:
+    """Complete rows first, then by the primary metric, then by name."""
+    mean = row.mean(row.first.primary)
+    return bool(row.problems), -(-1.0 if mean is None else mean), _name(row.first)
+
+
+def _agree(entries: list[Entry]) -> None:
+    """Refuse records that share a key and not what the key stands for."""
+    digests: dict[int | None, Entry] = {}
+    for entry in entries:
+        first, record = entries[0], entry.record
+        if (_name(record), record.classes) != (_name(first.record), first.record.classes):
+            raise RunError(f"{first.path} and {entry.path} share the key {record.key[:8]} and differ in what was run.")
+        if _scored(record):
+            other = digests.setdefault(record.fold, entry)
+            if other.record.evaluated != record.evaluated:
+                raise RunError(
+                    f"{other.path} and {entry.path} share the key {record.key[:8]} and scored different samples."
+                )
+
+
+def _scored(record: Record) -> bool:
+    """Whether a record reached its end and holds a value of the metric that ranks it."""
+    primary = record.metrics.get(record.primary)
+    return record.state == "done" and primary is not None and primary.value is not None
+
+
+def _name(record: Record) -> tuple[str, ...]:
+    """What a run is called."""
+    return record.model, record.method, "+".join(record.streams), record.recipe, record.key
+
+
+def _order(record: Record) -> tuple[str, str, tuple[str, ...], int, int]:
+    """An order that does not depend on where the files lie."""
+    fold = -1 if record.fold is None else record.fold
+    return record.dataset, record.protocol, _name(record), record.seed, fold
+
+
+def _weighted(parts: list[tuple[float, int]]) -> float:
+    """Mean of values weighted by their counts; of one value, that value to the last bit."""
+    if len(parts) == 1:
+        return parts[0][0]
+    total = sum(n for _, n in parts)
+    return sum(value * n for value, n in parts) / total
