@@ -1,9 +1,7 @@
 """Cache entries: a folder of three arrays that exists whole or not at all and is checked when read.
 
-keypoints.bin   float32 rows of joints × channels
-shape.npy       int64 persons and frames of each sample
-seen.npy        bool, whether each person shows any joint
-index.json      sizes and checksums of the three
+`keypoints.bin` holds float32 rows of channels × joints; `shape.npy` persons and frames of each sample; `seen.npy`
+whether each person shows any joint; `index.json` sizes and checksums of the three.
 """
 
 import io
@@ -68,10 +66,10 @@ def read_arrays(folder: Path, row: tuple[int, int]) -> Arrays:
 
     Args:
         folder: The entry.
-        row: Joints and channels of a row.
+        row: Channels and joints of a row.
 
     Returns:
-        The rows (rows, joints, channels) as a private map (writing to it changes no file), shape and seen.
+        The rows (rows, channels, joints) as a private map (writing to it changes no file), shape and seen.
 
     Raises:
         CacheError: If there is none, or it is damaged.
@@ -94,7 +92,7 @@ def publish(temporary: Path, folder: Path, row: tuple[int, int]) -> None:
     Args:
         temporary: What `write_arrays` returned.
         folder: Its name.
-        row: Joints and channels of a row.
+        row: Channels and joints of a row.
     """
     for _ in range(3):
         try:

@@ -25,7 +25,7 @@ _FEW = 8  # fewer samples than the store's over this are prepared alone, without
 class PreparedSet:
     """Samples of one set, each a block of persons × frames rows; the last row of all is a frame without a joint."""
 
-    keypoints: Float32[np.ndarray, "rows joints channels"]  # blocks person by person; NaN = missing
+    keypoints: Float32[np.ndarray, "rows channels joints"]  # blocks person by person; NaN = missing
     first: Int64[np.ndarray, " samples"]  # row at which the sample's block begins
     persons: Int64[np.ndarray, " samples"]  # 0 where nobody was recorded
     frames: Int64[np.ndarray, " samples"]
@@ -46,20 +46,20 @@ class PreparedSet:
         )
 
 
-def pack(samples: Iterable[Prepared], joints: int, channels: int) -> PreparedSet:
+def pack(samples: Iterable[Prepared], channels: int, joints: int) -> PreparedSet:
     """Put prepared samples into flat arrays in memory.
 
     Args:
         samples: In the order of the set.
-        joints: Joints of the layout.
         channels: Channels of a joint.
+        joints: Joints of the layout.
 
     Returns:
         The set, in the same order.
     """
     rows: list[np.ndarray] = []
     shape, seen = _flatten(samples, rows.append)
-    rows.append(_missing(joints, channels))
+    rows.append(_missing(channels, joints))
     return _indexed(np.concatenate(rows), shape, seen)
 
 
@@ -104,16 +104,16 @@ def _cached(store: Store, steps: Sequence[str], folder: Path) -> PreparedSet:
     """Prepare a whole store into a cache entry."""
     log.info("Preparing %d samples of %s: %s.", len(store), store.info.name, ", ".join(steps))
     make: Callable[[Sample], Prepared] = preparer(steps)
-    joints, channels = _shape_of(store)
+    channels, joints = _shape_of(store)
 
     def fill(write: Callable[[np.ndarray], None]) -> tuple[np.ndarray, np.ndarray]:
         shape, seen = _flatten((make(sample) for sample in store), write)
-        write(_missing(joints, channels))
+        write(_missing(channels, joints))
         return shape, seen
 
     temporary = write_arrays(folder, fill)
-    arrays = read_arrays(temporary, (joints, channels))  # mapped before it may be moved or deleted by others
-    publish(temporary, folder, (joints, channels))
+    arrays = read_arrays(temporary, (channels, joints))  # mapped before it may be moved or deleted by others
+    publish(temporary, folder, (channels, joints))
     return _indexed(*arrays)
 
 
@@ -124,7 +124,8 @@ def _flatten(samples: Iterable[Prepared], write: Callable[[np.ndarray], None]) -
     for sample in samples:
         shapes.append(sample.keypoints.shape[:2])
         seen.append(np.asarray(sample.known.any((1, 2))))
-        write(np.ascontiguousarray(sample.keypoints.reshape(-1, *sample.keypoints.shape[2:])))
+        rows = sample.keypoints.reshape(-1, *sample.keypoints.shape[2:])
+        write(np.ascontiguousarray(rows.transpose(0, 2, 1)))  # joints last, as encoders read them
     return np.array(shapes, np.int64).reshape(-1, 2), np.concatenate([np.zeros(0, bool), *seen])
 
 
@@ -140,14 +141,14 @@ def _starts(counts: np.ndarray) -> np.ndarray:
     return starts
 
 
-def _missing(joints: int, channels: int) -> np.ndarray:
+def _missing(channels: int, joints: int) -> np.ndarray:
     """One frame without a joint."""
-    return np.full((1, joints, channels), np.nan, np.float32)
+    return np.full((1, channels, joints), np.nan, np.float32)
 
 
 def _shape_of(store: Store) -> tuple[int, int]:
-    """Joints and channels of a store's poses."""
-    return len(store.card.layout.joints), len(store.card.channels)
+    """Channels and joints of a store's poses."""
+    return len(store.card.channels), len(store.card.layout.joints)
 
 
 def _key(store: Store, steps: Sequence[str]) -> str:

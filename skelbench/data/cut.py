@@ -1,0 +1,142 @@
+"""Cuts clips: runs a recipe's list of operations on the rows of a batch."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor
+from torch.nn.functional import pad
+
+from skelbench.data.clips import OPERATIONS, SAMPLING, Rows
+from skelbench.data.ragged import Frames, interpolate
+from skelbench.data.streams import compute_streams
+from skelbench.errors import RecipeError, nearest
+from skelbench.steps import bind, parse_step
+
+STREAM = "stream"  # the place in a list where streams are computed; the end where it is not named
+_ON_STREAMS = frozenset({"scale"})  # operations that do not read channels as coordinates
+
+
+class Bound(NamedTuple):
+    """A step with its function found and its arguments read."""
+
+    name: str
+    draw: Callable[..., Any] | None  # None for the streams
+    arguments: tuple[Any, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Tracked:
+    """Where the rows of a batch are: what a clip is cut from."""
+
+    frames: Frames
+    first: Int64[Tensor, " rows"]
+    last: Int64[Tensor, " rows"]
+    longest: int  # frames of the longest sample in the batch
+
+
+def bind_clip(steps: Sequence[str], frames: int | None) -> tuple[Bound, ...]:
+    """Check a list of clip steps.
+
+    Args:
+        steps: As written in a recipe.
+        frames: The recipe's clip length.
+
+    Returns:
+        The same with functions and arguments, `stream` appended where it is not named.
+
+    Raises:
+        RecipeError: If a step is unknown, wrong in its arguments, or at the wrong place.
+    """
+    known = {name: operation.draw for name, operation in OPERATIONS.items()} | dict(SAMPLING)
+    bound: list[Bound] = []
+    for step in steps:
+        name = parse_step(step).name
+        if name == STREAM:
+            bound.append(Bound(STREAM, None, ()))
+        elif name in known:
+            bound.append(Bound(name, *bind(step, known, skip=1)))
+        else:
+            raise RecipeError(f"clips: no step '{name}' (in '{step}'). {nearest(name, {*known, STREAM})}")
+    if all(step.name != STREAM for step in bound):
+        bound.append(Bound(STREAM, None, ()))
+    _check_order([step.name for step in bound], frames)
+    return tuple(bound)
+
+
+def clip_frames(steps: Sequence[Bound], frames: int | None) -> int | None:
+    """Frames of the clips that a list makes; None where it depends on the batch."""
+    for step in steps:
+        if step.name in SAMPLING and step.draw is not None:
+            rows = Rows(torch.zeros(1).long(), torch.ones(1).long(), 0, frames, torch.zeros(1).long())
+            return int(step.draw(rows, *step.arguments).shape[1])
+    return None
+
+
+def cut(
+    steps: Sequence[Bound], source: Tracked, rows: Rows, streams: tuple[Sequence[str], Int64[Tensor, " joints"]]
+) -> tuple[Float32[Tensor, "rows channels frames joints"], Float32[Tensor, " rows"]]:
+    """Make the clip of every row.
+
+    Args:
+        steps: A bound list.
+        source: Where the rows are.
+        rows: What the operations may know of them; its `by` is the salt of the pass and the clip.
+        streams: Names of the streams, and each joint's parent.
+
+    Returns:
+        The clips, NaN = missing, and the position in the sample at which each begins.
+    """
+    x: Tensor | None = None
+    start = torch.zeros(len(rows.key), device=rows.key.device)
+    for place, step in enumerate(steps):
+        here = rows.salted(place)
+        if step.name in SAMPLING and step.draw is not None:
+            positions = step.draw(here, *step.arguments)
+            x = _sample(x, source, positions)
+            start = positions[:, 0]
+            rows = replace(rows, length=torch.full_like(rows.length, positions.shape[1]))
+            continue
+        x = _whole(source, rows.length) if x is None else x
+        if step.draw is None:
+            x = compute_streams(x, *streams)
+        else:
+            x = OPERATIONS[step.name].apply(x, step.draw(here, *step.arguments))
+    if x is None:
+        x = _whole(source, rows.length)
+    return x, start
+
+
+def _sample(x: Tensor | None, source: Tracked, positions: Tensor) -> Tensor:
+    """Read frames at positions, straight from the set where nothing has touched them yet."""
+    if x is None:
+        return interpolate(source.frames, source.first, source.last, positions)
+    rows, channels, length, joints = x.shape
+    lines = pad(x.transpose(1, 2).reshape(-1, channels, joints), (0, 0, 0, 0, 0, 1), value=torch.nan)
+    first = torch.arange(rows, device=x.device) * length
+    frames = Frames(lines, torch.zeros(len(lines), dtype=torch.bool, device=x.device), partial=True)
+    return interpolate(frames, first, first + length - 1, positions)
+
+
+def _whole(source: Tracked, length: Tensor) -> Tensor:
+    """All frames of every row, NaN after its end."""
+    positions = torch.arange(source.longest, device=length.device, dtype=torch.float32)
+    return interpolate(source.frames, source.first, source.last, positions.expand(len(length), -1))
+
+
+def _check_order(names: Sequence[str], frames: int | None) -> None:
+    """One sampling step at most, streams once, geometry before them."""
+    sampling = [name for name in names if name in SAMPLING]
+    if len(sampling) > 1:
+        raise RecipeError(f"clips: {' and '.join(sampling)} both choose frames; one may.")
+    if not sampling and frames is not None:
+        raise RecipeError(
+            f"clips: no step chooses the {frames} frames of data.frames. Add one of {', '.join(SAMPLING)}."
+        )
+    if names.count(STREAM) > 1:
+        raise RecipeError(f"clips: '{STREAM}' stands {names.count(STREAM)} times, expected once.")
+    for name in names[names.index(STREAM) + 1 :]:
+        if name not in SAMPLING and name not in _ON_STREAMS:
+            raise RecipeError(f"clips: '{name}' works on coordinates; put it before '{STREAM}'.")

@@ -1,0 +1,92 @@
+"""Random draws without a generator: an integer hash of what the draw is for, equal on every device.
+
+A draw depends on (seed, stage, epoch, sample, clip, place of the step) and on nothing that happened before, so a
+resumed run, a subset of the samples or another number of devices sees the same data. All arithmetic is on int64 that
+wraps around; shifts to the right are made logical by a mask.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor
+
+_GOLDEN = 0x9E3779B97F4A7C15  # 2**64 over the golden ratio: the increment of SplitMix64
+_FIRST, _SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB  # its multipliers
+_WORD = 1 << 64
+
+
+class Round(NamedTuple):
+    """Which pass over the data is being made."""
+
+    seed: int
+    stage: int = 0
+    epoch: int = 0
+
+
+def sample_keys(ids: Sequence[str]) -> Int64[np.ndarray, " samples"]:
+    """A 64-bit number for each sample, from its id alone."""
+    digests = b"".join(hashlib.blake2b(name.encode(), digest_size=8).digest() for name in ids)
+    return np.frombuffer(digests, "<i8").astype(np.int64)
+
+
+def salt(*numbers: int) -> int:
+    """One signed 64-bit number from several integers of any size, their order included."""
+    state = 0
+    for number in numbers:
+        for word in (number % _WORD, (number // _WORD) % _WORD):
+            state = _mix_int((state + _GOLDEN) % _WORD ^ word)
+    return _signed(state)
+
+
+def bits(keys: Int64[Tensor, " rows"], by: int) -> Int64[Tensor, " rows"]:
+    """64 random bits for each key.
+
+    Args:
+        keys: Numbers of samples; equal keys have equal draws.
+        by: A `salt` of everything else that the draw depends on.
+
+    Returns:
+        Numbers of the whole range of int64.
+    """
+    return _mix(_mix(keys ^ by) + _signed(_GOLDEN))
+
+
+def uniform(keys: Int64[Tensor, " rows"], by: int, count: int) -> Float32[Tensor, "rows count"]:
+    """Draw numbers from [0, 1).
+
+    Args:
+        keys: Numbers of samples; equal keys have equal draws.
+        by: A `salt` of everything else that the draws depend on.
+        count: Draws for each key; a larger count only adds draws.
+
+    Returns:
+        Multiples of 2**-24, each equally likely.
+
+    Source: Steele, Lea, Flood, Fast Splittable Pseudorandom Number Generators, OOPSLA 2014 (SplitMix64).
+    """
+    counters = torch.arange(1, count + 1, device=keys.device) * _signed(_GOLDEN)
+    words = _mix(_mix(keys ^ by)[:, None] + counters)
+    return ((words >> 40) & 0xFFFFFF).to(torch.float32) * 2.0**-24
+
+
+def _mix(words: Tensor) -> Tensor:
+    """The finaliser of SplitMix64."""
+    words = (words ^ ((words >> 30) & 0x3FFFFFFFF)) * _signed(_FIRST)
+    words = (words ^ ((words >> 27) & 0x1FFFFFFFFF)) * _signed(_SECOND)
+    return words ^ ((words >> 31) & 0x1FFFFFFFF)
+
+
+def _mix_int(word: int) -> int:
+    """The same on one unsigned number."""
+    word = (word ^ (word >> 30)) * _FIRST % _WORD
+    word = (word ^ (word >> 27)) * _SECOND % _WORD
+    return word ^ (word >> 31)
+
+
+def _signed(word: int) -> int:
+    """The int64 with the bits of an unsigned number."""
+    return word - _WORD if word >> 63 else word

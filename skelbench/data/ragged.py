@@ -1,0 +1,162 @@
+"""Prepared samples on the device: one flat tensor of frames, and where each person's frames begin and end."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float32, Int64
+from torch import Tensor
+
+from skelbench.prepare import PreparedSet
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Frames of many tracks on the device; the last one is without a joint."""
+
+    rows: Float32[Tensor, "rows channels joints"]  # NaN = missing
+    empty: Bool[Tensor, " rows"]  # whether a frame lacks all joints
+    partial: bool  # whether any frame lacks some and shows others
+
+
+@dataclass(frozen=True, eq=False)
+class Tracks:
+    """The rows of batches: one track is one person slot of one sample. On the host, where batches are composed."""
+
+    first: Int64[np.ndarray, " tracks"]  # row of the person's first frame
+    last: Int64[np.ndarray, " tracks"]  # row of the last one
+    slot: Int64[np.ndarray, " tracks"]  # person slot
+    begin: Int64[np.ndarray, " samples_and_end"]  # first track of each sample, and their number
+    left_out: int  # persons beyond the slots
+
+    def of(self, places: Int64[np.ndarray, " batch"]) -> tuple[np.ndarray, np.ndarray]:
+        """The tracks of some samples, sample by sample, and each one's place in the batch."""
+        counts = self.begin[places + 1] - self.begin[places]
+        sample = np.repeat(np.arange(len(places)), counts)
+        within = np.arange(len(sample)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return self.begin[places][sample] + within, sample
+
+
+def present_tracks(prepared: PreparedSet, slots: int) -> Tracks:
+    """One track for each person who is seen; a sample without any has one on the frame without a joint.
+
+    Args:
+        prepared: The samples; a person's slot is the place in the sample.
+        slots: Persons in slots from this number on are left out.
+
+    Returns:
+        Tracks in the order of samples, then slots.
+    """
+    sample, slot, first, last = _people(prepared)
+    seen = prepared.seen[prepared.first_person[sample] + slot]
+    keep = seen & (slot < slots)
+    nobody = np.setdiff1d(np.arange(len(prepared)), sample[keep])
+    missing = np.full(len(nobody), len(prepared.keypoints) - 1)
+    owner = np.concatenate([sample[keep], nobody])
+    order = np.argsort(owner, kind="stable")
+    return Tracks(
+        first=np.concatenate([first[keep], missing])[order],
+        last=np.concatenate([last[keep], missing])[order],
+        slot=np.concatenate([slot[keep], np.zeros_like(nobody)])[order],
+        begin=np.searchsorted(owner[order], np.arange(len(prepared) + 1)),
+        left_out=int((seen & ~keep).sum()),
+    )
+
+
+def all_tracks(prepared: PreparedSet, slots: int) -> Tracks:
+    """One track for each slot of each sample; absent persons are on the frame without a joint.
+
+    Args:
+        prepared: The samples; a person's slot is the place in the sample.
+        slots: Tracks of each sample.
+
+    Returns:
+        Tracks in the order of samples, then slots.
+    """
+    sample, slot, first, last = _people(prepared)
+    seen = prepared.seen[prepared.first_person[sample] + slot]
+    keep = seen & (slot < slots)
+    ends = np.full((2, len(prepared), slots), len(prepared.keypoints) - 1)
+    ends[:, sample[keep], slot[keep]] = first[keep], last[keep]
+    return Tracks(
+        first=ends[0].ravel(),
+        last=ends[1].ravel(),
+        slot=np.tile(np.arange(slots), len(prepared)),
+        begin=np.arange(len(prepared) + 1) * slots,
+        left_out=int((seen & ~keep).sum()),
+    )
+
+
+def place(prepared: PreparedSet, device: torch.device) -> tuple[Frames, PreparedSet]:
+    """Bring the frames of a set to a device.
+
+    Args:
+        prepared: The samples; on the CPU their rows are used where they lie.
+        device: Where batches are made.
+
+    Returns:
+        The frames there, and the set with the places of its samples in them: other samples' rows stay behind.
+    """
+    rows = prepared.keypoints
+    if device.type != "cpu":
+        counts = prepared.persons * prepared.frames
+        starts = np.cumsum(counts) - counts
+        chosen = np.repeat(prepared.first - starts, counts) + np.arange(counts.sum())
+        rows = rows[np.append(chosen, len(rows) - 1)]
+        prepared = replace(prepared, keypoints=rows, first=starts)
+    if not rows.flags.writeable:
+        rows = rows.copy()  # torch warns of memory that it must not write to
+    return frames_of(torch.from_numpy(rows).to(device)), prepared
+
+
+def frames_of(rows: Float32[Tensor, "rows channels joints"]) -> Frames:
+    """Find out which of the frames lack joints; the last must lack all."""
+    lacking = rows.sum((1, 2)).isnan()
+    empty = lacking.clone()
+    empty[lacking] = rows[lacking].isnan().all(2).all(1)
+    return Frames(rows, empty, bool((lacking != empty).any()))
+
+
+def interpolate(
+    frames: Frames,
+    first: Int64[Tensor, " rows"],
+    last: Int64[Tensor, " rows"],
+    positions: Float32[Tensor, "rows times"],
+) -> Float32[Tensor, "rows channels times joints"]:
+    """Read tracks at positions between frames, linearly and honest about what is missing.
+
+    Args:
+        frames: Frames of all tracks.
+        first: Row at which each track begins.
+        last: Row at which it ends.
+        positions: In frames from the track's first. Below 0 and a whole frame beyond the last is missing.
+
+    Returns:
+        At whole positions exactly the frame there. Between frames a joint that one end lacks is taken from the other;
+        NaN where both lack it.
+    """
+    below = positions.floor()
+    share = positions - below
+    low = first[:, None] + below.to(torch.int64)
+    high = torch.minimum(low + (share > 0), last[:, None])
+    outside = (low < first[:, None]) | (low > last[:, None])
+    low, high = (end.masked_fill(outside, len(frames.rows) - 1) for end in (low, high))
+    if not frames.partial:  # then only whole frames are missing, and exchanging frames does what is needed
+        low, high = torch.where(frames.empty[low], high, low), torch.where(frames.empty[high], low, high)
+    channels = torch.arange(frames.rows.shape[1], device=positions.device)[:, None]
+    shape = (len(positions), len(channels), positions.shape[1], frames.rows.shape[2])
+    lines = frames.rows.flatten(0, 1)  # one channel of one frame each: gathered as encoders read them
+    one, other = (
+        lines.index_select(0, (end[:, None] * len(channels) + channels).flatten()).view(shape) for end in (low, high)
+    )
+    between = torch.lerp(one, other, share[:, None, :, None].expand(*shape[:3], 1).contiguous())
+    return torch.where(between.isnan(), torch.fmax(one, other), between) if frames.partial else between
+
+
+def _people(prepared: PreparedSet) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Sample, slot, first and last row of every person of every sample, in this order."""
+    sample = np.repeat(np.arange(len(prepared)), prepared.persons)
+    slot = np.arange(len(sample)) - np.repeat(np.cumsum(prepared.persons) - prepared.persons, prepared.persons)
+    frames = prepared.frames[sample]
+    first = prepared.first[sample] + slot * frames
+    return sample, slot, first, first + frames - 1
