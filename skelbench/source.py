@@ -32,7 +32,9 @@ Kind: TypeAlias = Literal["file", "folder", "zip", "tar"]
 MARKER = "SYNTHETIC.json"  # `synth` writes it among the raw files that it makes
 _TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _NOT_DATA = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$)")  # what systems leave behind
-_SHOWN = 200  # characters of a name that cannot be trusted
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_NOT_UTF8 = re.compile("[\ud800-\udfff]")  # how Python writes bytes that it could not decode
+_UNPRINTABLE = re.compile(f"{CONTROL.pattern}|{_NOT_UTF8.pattern}")
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,16 @@ class Source:
     Nothing is held open, so a source can be kept, dropped or pickled at any time.
     """
 
+    roots: tuple[Path, ...]  # the folders and archives that were given
     paths: tuple[str, ...]  # members, sorted, with forward slashes, in Unicode's composed form (NFC)
     refused: tuple[tuple[str, str], ...]  # members that are never read, and why
     digests: dict[str, str]  # member -> SHA-256 of those used since the engine last emptied it
 
-    def __init__(self, entries: Mapping[str, Entry], refused: Iterable[tuple[str, str]], *, max_file: int) -> None:
+    def __init__(
+        self, roots: Iterable[Path], entries: Mapping[str, Entry], refused: Iterable[tuple[str, str]], *, max_file: int
+    ) -> None:
         """Name the members; `open_source` finds them."""
+        self.roots = tuple(roots)
         self.paths = tuple(sorted(entries))
         self.refused = tuple(sorted(refused))
         self.digests = {}
@@ -75,8 +81,8 @@ class Source:
         return str(holder.path) if holder.kind == "file" else f"{holder.path}/{member.name}"
 
     def size(self, path: str) -> int:
-        """Bytes of a member, as listed."""
-        return self._entry(path)[1].size
+        """Bytes of a member, as listed; 0 for one that there is not."""
+        return self._entries[path][1].size if path in self._entries else 0
 
     def open(self, path: str) -> BinaryIO:
         """Open a member for reading; it is read whole, since none is larger than the source allows.
@@ -196,8 +202,8 @@ def open_source(
         except (RawFormatError, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise UsageError(f"{holder.path}: {reason}") from error
-    top = _common_folder(entries)
-    return Source({name[len(top) :]: entry for name, entry in entries.items()}, refused, max_file=max_file)
+    top = len(_common_folder(entries))
+    return Source(paths, {name[top:]: entry for name, entry in entries.items()}, refused, max_file=max_file)
 
 
 def clean_name(name: str) -> tuple[str, str]:
@@ -211,13 +217,13 @@ def clean_name(name: str) -> tuple[str, str]:
     """
     parts = [part for part in name.split("/") if part not in ("", ".")]
     problem = ""
-    if any("\ud800" <= character <= "\udfff" for character in name):
+    if _NOT_UTF8.search(name):
         problem = "has a name that is not UTF-8"
-    elif any(unicodedata.category(character) == "Cc" for character in name):
+    elif CONTROL.search(name):
         problem = "has a control character in its name"
     elif "\\" in name:
         problem = "has a backslash in its name"
-    elif name.startswith("/") or re.match(r"[A-Za-z]:", name):
+    elif name.startswith("/") or name[1:2] == ":":
         problem = "has an absolute path as its name"
     elif ".." in parts:
         problem = "has a name that leads out of its folder"
@@ -226,13 +232,10 @@ def clean_name(name: str) -> tuple[str, str]:
     return unicodedata.normalize("NFC", "/".join(parts)), problem
 
 
-def printable(text: str) -> str:
+def printable(text: str, longest: int = 200) -> str:
     """Text that any file or terminal can hold: control characters and lone surrogates escaped, long text cut."""
-    safe = "".join(
-        character.encode("unicode_escape").decode() if unicodedata.category(character) in ("Cc", "Cs") else character
-        for character in text[: _SHOWN + 1]
-    )
-    return safe if len(text) <= _SHOWN else f"{safe[:_SHOWN]}…"
+    safe = _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text[: longest + 1])
+    return safe if len(text) <= longest else f"{safe[:longest]}…"
 
 
 def _holders(paths: Sequence[Path]) -> list[Holder]:

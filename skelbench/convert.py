@@ -1,0 +1,339 @@
+"""The conversion engine: plan, read in parallel, stage, write, verify, rename. Knows no data set.
+
+raw paths -> source -> plan -> outcomes in order -> parts on the disk -> one store, verified -> its place
+"""
+
+import errno
+import hashlib
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import skelbench
+from skelbench.errors import RawFormatError, StoreError, UsageError
+from skelbench.planning import Converter, Plan, load_converter, make_plan
+from skelbench.report import PlanReport, Progress, Report, plan_report_of, report_of
+from skelbench.sample import Sample
+from skelbench.source import Source, open_source
+from skelbench.staging import (
+    PART_ITEMS,
+    Outcome,
+    Part,
+    keep_only,
+    locked,
+    part_path,
+    partial_folder,
+    publish,
+    read_part,
+    remove,
+    staged_items,
+    staged_parts,
+    standing,
+    write_part,
+)
+from skelbench.store.reader import open_store
+from skelbench.store.schema import DatasetInfo, Origin, RawDigest, Reject, pose_bytes
+from skelbench.store.verify import verify_store
+from skelbench.store.writer import write_store
+from skelbench.workers import Workplace, read_item, read_items, worker_count
+
+log = logging.getLogger(__name__)
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_LOOKED_AT = 8  # items that a dry run reads to estimate the space
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asks for."""
+
+    converter: str  # registered name, or path of a module
+    raw: tuple[Path, ...]  # folders, archives, files: one source
+    out: Path  # the store's own path
+    card: Path | None = None  # instead of the converter's own
+    workers: int | None = None  # processes; None chooses
+    limit: int | None = None  # items at most
+    overwrite: Literal["never", "always"] = "never"
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A request with all that it names found."""
+
+    request: Request
+    out: Path  # where the store really stands, links resolved
+    converter: Converter
+    source: Source
+    plan: Plan
+
+    @property
+    def skip(self) -> tuple[Path, ...]:
+        """What is not raw data, even if it lies there."""
+        return self.out, partial_folder(self.out)
+
+
+def plan_report(request: Request) -> PlanReport:
+    """Find out what `convert` would do; nothing is written.
+
+    Args:
+        request: What the user asks for.
+
+    Returns:
+        Items, rejects known from names, official against found, an estimate of the space, and what is there.
+
+    Raises:
+        UsageError: If a name, path or number is wrong, or there is nothing to convert.
+        CardError: If the card is wrong.
+        RawFormatError: If what planning reads is damaged.
+    """
+    job = _prepare(request)
+    size = sum(job.source.size(path) for path in {path for item in job.plan.items for path in item.paths})
+    return plan_report_of(
+        request.out, job.plan, job.converter.card, state=_state(job), size=size, estimate=_space(job, size)
+    )
+
+
+def convert(request: Request, *, on_progress: Callable[[Progress], None] = lambda _: None) -> Report:
+    """Convert raw data into a store, which appears whole and verified or not at all.
+
+    What was staged when a conversion stopped is kept; the same request goes on from there, and the store is the
+    same byte for byte.
+
+    Args:
+        request: What the user asks for.
+        on_progress: Called after each item, sample or block.
+
+    Returns:
+        What was made, or what stood there already for the same request.
+
+    Raises:
+        UsageError: If a name, path or number is wrong, there is nothing to convert, or something else stands there.
+        CardError: If the card is wrong.
+        RawFormatError: If not a single sample could be read.
+        StoreError: If another process writes this store, the disk is full, a worker died, or what was written does
+            not verify.
+        KeyboardInterrupt: With a message of how far it got, when the user interrupts.
+    """
+    started = time.perf_counter()
+    job = _prepare(request)
+    if not _wanted(job):
+        return _done(job, started)
+    with _told(job), locked(job.out) as folder:
+        if not _wanted(job):  # the writer that held the lock has just made it
+            remove(folder)
+            return _done(job, started)
+        if keep_only(folder, {"request": job.plan.request, "skelbench": skelbench.__version__}):
+            log.warning("%s held work for another request (or version), which is dropped.", folder)
+        parts = _stage(job, folder, on_progress)
+        info, rejects = _finish(job, folder, parts, on_progress)
+    return report_of(request.out, info, rejects, state="written", seconds=time.perf_counter() - started)
+
+
+def _prepare(request: Request) -> _Job:
+    """Check the request, find what it names, and plan."""
+    for name in ("workers", "limit"):
+        number = getattr(request, name)
+        if number is not None and number < 1:
+            raise UsageError(f"--{name} is {number}, expected 1 or more.")
+    out = Path(os.path.realpath(request.out.expanduser()))
+    converter = load_converter(request.converter, request.card)
+    skip = (out, partial_folder(out))
+    source = open_source(request.raw, max_file=converter.max_file, skip=skip)
+    return _Job(request, out, converter, source, make_plan(converter, source, request.limit))
+
+
+def _wanted(job: _Job) -> bool:
+    """Whether there is anything to do; something else in the store's place must not be lost."""
+    there, info = standing(job.out)
+    again = job.request.overwrite == "always"
+    if there == "nothing" or (there == "store" and again):
+        return True
+    if there == "other":
+        raise UsageError(
+            f"{job.request.out} is there and is no skelbench store (or holds other files too), so it is not touched, "
+            "with --overwrite always neither. Name another place with --out."
+        )
+    if info is not None and info.origin.request == job.plan.request:
+        return False
+    found = "made from other raw data, card, converter or limit" if info else "damaged, or of another version"
+    raise UsageError(
+        f"{job.request.out} holds a store that is {found}. Replace it with --overwrite always, or name another "
+        "place with --out."
+    )
+
+
+def _done(job: _Job, started: float) -> Report:
+    """The report of a store that was made before; what a kill at the very end left beside it is removed."""
+    if partial_folder(job.out).is_dir():
+        with suppress(StoreError, OSError), locked(job.out) as folder:
+            remove(folder)
+    store = open_store(job.out)
+    seconds = time.perf_counter() - started
+    return report_of(job.request.out, store.info, store.rejects(), state="done", seconds=seconds)
+
+
+def _stage(job: _Job, folder: Path, on_progress: Callable[[Progress], None]) -> list[Part]:
+    """Read what is not staged yet, part by part."""
+    items = job.plan.items
+    parts = staged_parts(folder)
+    staged = min(len(parts) * PART_ITEMS, len(items))
+    if staged:
+        log.info("%s of %s items are staged already.", f"{staged:,}", f"{len(items):,}")
+    if staged == len(items):
+        return parts
+    workers = worker_count(job.request.workers, len(items) - staged)
+    copies = job.source.unpack(folder)
+    place = Workplace(
+        converter=job.request.converter,
+        card=job.converter.card.model_dump_json(),
+        raw=job.request.raw,
+        skip=job.skip,
+        copies=tuple(copies.items()),
+        max_file=job.converter.max_file,
+    )
+    rejects = len(job.plan.rejects) + sum(len(part.rejects) for part in parts)
+    with closing(read_items(job.converter, job.source, items[staged:], place, workers=workers)) as outcomes:
+        counted = _counted(outcomes, Progress("reading", staged, len(items), "items", rejects), on_progress)
+        while len(parts) * PART_ITEMS < len(items):
+            parts.append(write_part(part_path(folder, len(parts)), islice(counted, PART_ITEMS)))
+    for copy in copies.values():
+        copy.unlink()
+    return parts
+
+
+def _finish(
+    job: _Job, folder: Path, parts: Sequence[Part], on_progress: Callable[[Progress], None]
+) -> tuple[DatasetInfo, list[Reject]]:
+    """Write one store from the parts, verify it, and put it in its place."""
+    rejects = [*job.plan.rejects, *(reject for part in parts for reject in part.rejects)]
+    lengths = [length for part in parts for length in part.lengths]
+    if not lengths:
+        remove(folder)
+        raise RawFormatError(
+            f"None of the {job.plan.planned:,} items became a sample, so there is no store. The first: "
+            f"{rejects[0].path or rejects[0].sample_id}: {rejects[0].reason}"
+        )
+    whole = folder / "store"
+    shutil.rmtree(whole, ignore_errors=True)
+    samples = (sample for part in parts for sample in read_part(part))
+    info = write_store(
+        whole,
+        job.converter.card,
+        _origin(job, parts),
+        samples=_counted(samples, Progress("writing", 0, len(lengths), "samples", len(rejects)), on_progress),
+        lengths=lengths,
+        rejects=rejects,
+    )
+    _verify(whole, len(rejects), on_progress)
+    publish(whole, job.out, folder)
+    remove(folder)
+    return info, rejects
+
+
+def _verify(whole: Path, rejects: int, on_progress: Callable[[Progress], None]) -> None:
+    """Read back what was written, every byte; if it is not sound it goes."""
+    size = sum(path.stat().st_size for path in whole.iterdir())
+    checked = 0
+
+    def progress(count: int) -> None:
+        """Take the bytes read since the last call."""
+        nonlocal checked
+        checked += count
+        on_progress(Progress("verifying", checked, size, "bytes", rejects))
+
+    findings = verify_store(whole, progress)
+    if findings:
+        shutil.rmtree(whole)
+        listed = "; ".join(f"{finding.file}: {finding.problem}" for finding in findings[:3])
+        raise StoreError(f"What was written does not verify, so there is no store: {listed} Repeat the command.")
+
+
+def _origin(job: _Job, parts: Sequence[Part]) -> Origin:
+    """How the store came to be; the raw digest does not depend on where, or in what archive, the files lay."""
+    digests = dict(job.plan.digests)
+    for part in parts:
+        digests |= part.digests
+    whole = hashlib.sha256()
+    for name, digest in sorted((PurePosixPath(path).name, digest) for path, digest in digests.items()):
+        whole.update(f"{name}\0{digest}\n".encode())
+    size = sum(map(job.source.size, digests))
+    return Origin(
+        converter=job.converter.name,
+        skelbench=skelbench.__version__,
+        request=job.plan.request,
+        raw=RawDigest(files=len(digests), bytes=size, sha256=whole.hexdigest()),
+        planned=job.plan.planned,
+        limit=job.plan.limit,
+        synthetic=job.plan.synthetic,
+    )
+
+
+def _counted(
+    things: Iterator[Outcome] | Iterator[Sample], begin: Progress, on_progress: Callable[[Progress], None]
+) -> Iterator[Any]:
+    """The same things; progress is reported with each."""
+    on_progress(begin)
+    rejects = begin.rejects
+    for done, thing in enumerate(things, begin.done + 1):
+        rejects += isinstance(thing, Outcome) and thing.reject is not None
+        on_progress(replace(begin, done=done, rejects=rejects))
+        yield thing
+
+
+@contextmanager
+def _told(job: _Job) -> Iterator[None]:
+    """Say, whatever stops the work from outside, how far it is and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"Stopped. {_how_far(job)} The same command goes on from there.") from None
+    except OSError as error:
+        where = error.filename or partial_folder(job.out)
+        if error.errno in _FULL:
+            raise StoreError(
+                f"No space left while writing {where} ({error.strerror}). {_how_far(job)} Free space and repeat the "
+                "command; it goes on from there."
+            ) from error
+        raise StoreError(f"{where}: cannot be written: {error.strerror or error}. {_how_far(job)}") from error
+
+
+def _how_far(job: _Job) -> str:
+    """How much of the work is kept."""
+    staged = min(staged_items(job.out), len(job.plan.items))
+    return f"{staged:,} of {len(job.plan.items):,} items are staged in {partial_folder(job.request.out)}."
+
+
+def _state(job: _Job) -> str:
+    """What stands in the store's place, and what `convert` would do about it."""
+    try:
+        if not _wanted(job):
+            return "done: this very store is there"
+    except UsageError as error:
+        return f"refused: {error}"
+    staged = min(staged_items(job.out), len(job.plan.items))
+    goes_on = f"; goes on from {staged:,} of {len(job.plan.items):,} items staged, if by the same request"
+    replaces = "replaces the store there" if job.out.exists() and any(job.out.iterdir()) else "new"
+    return replaces + (goes_on if staged else "")
+
+
+def _space(job: _Job, size: int) -> tuple[int | None, str]:
+    """Bytes that the store will take, from a few items spread over the plan, and how they were found."""
+    items = job.plan.items[:: max(1, len(job.plan.items) // _LOOKED_AT)][:_LOOKED_AT]
+    raw = poses = read = 0
+    for item in items:
+        sample = read_item(job.converter, job.source, item).sample
+        if sample is not None:
+            raw += sum(map(job.source.size, item.paths))
+            poses += len(sample.frame)
+            read += 1
+    if not raw:
+        return None, f"none of {len(items)} items looked at could be read"
+    space = poses * pose_bytes(job.converter.card) * size // raw
+    return space, f"by {read} of {len(job.plan.items):,} items; twice that while it is made"

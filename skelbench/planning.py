@@ -1,0 +1,250 @@
+"""What a conversion will do, known before any item is read: order, rejects, limit, and the digest of it all."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from skelbench import registry
+from skelbench.card import Card, load_card
+from skelbench.errors import FINDINGS, USAGE, CardError, RawFormatError, UsageError
+from skelbench.raw import RawItem
+from skelbench.source import CONTROL, MARKER, Source, open_source, printable
+from skelbench.store.schema import Reject
+
+_MAX_ID = 255  # bytes, as in a file name
+_MAX_MARKER = 1 << 16  # bytes of a SYNTHETIC.json
+_SPREAD = ("subject", "camera")  # columns over which a limit is spread, after the targets
+_SEED = 0  # of the limit's pick
+
+
+@dataclass(frozen=True)
+class Converter:
+    """A converter, found and imported, with the card it is used with."""
+
+    name: str
+    module: ModuleType
+    digest: str  # SHA-256 of its source
+    card: Card
+
+    @property
+    def max_file(self) -> int:
+        """Bytes beyond which a raw file is refused unread."""
+        return int(self.card.max_file_mb * 1e6)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a conversion will do."""
+
+    items: tuple[RawItem, ...]  # to be read, in the order of their ids, after the limit
+    rejects: tuple[Reject, ...]  # known from names alone
+    planned: int  # items that the converter named, whatever becomes of them
+    named: int  # of these, rejects known from names alone
+    ignored: int  # members of the source that belong to no item
+    limit: dict[str, Any] | None  # what was chosen by --limit, and from what; None when all is read
+    request: str  # digest of converter, card, raw listing and limit
+    synthetic: dict[str, Any] | None  # content of the marker that `synth` leaves
+    digests: dict[str, str]  # member -> SHA-256 of those read for planning
+
+
+def load_converter(name: str, card: Path | None) -> Converter:
+    """Find and import a converter, and read its card.
+
+    Args:
+        name: A registered name, or the path of a module.
+        card: A card to use instead of the TOML beside the module.
+
+    Returns:
+        Both. The card has been through JSON, as it reaches workers and the store.
+
+    Raises:
+        UsageError: If there is no such converter, or it lacks `plan` or `read`.
+        CardError: If the card is missing or wrong.
+    """
+    plugin = registry.find("converters", name)
+    if card is None and not plugin.toml.is_file():
+        raise CardError(f"No card beside {name} (expected {plugin.toml}). Write one, or name one with --card.")
+    known = load_card(plugin.toml if card is None else card.expanduser())
+    module = registry.load(plugin, ("plan", "read"))
+    return Converter(plugin.name, module, registry.digest(plugin), Card.model_validate_json(known.model_dump_json()))
+
+
+def open_raw(converter: Converter, raw: Sequence[Path], skip: Sequence[Path]) -> Source:
+    """Open the raw data as the card wants it; raises like `open_source`."""
+    return open_source(raw, max_file=converter.max_file, skip=skip)
+
+
+def make_plan(converter: Converter, source: Source, limit: int | None) -> Plan:
+    """Ask the converter what there is, and put it in order.
+
+    Args:
+        converter: The converter and its card.
+        source: The raw data.
+        limit: Items to read at most; None for all.
+
+    Returns:
+        The plan: the same for the same members, whatever the archive lists first.
+
+    Raises:
+        UsageError: If the converter finds nothing in the source.
+        RawFormatError: If a member that planning reads is damaged, or the converter fails.
+    """
+    source.digests.clear()
+    synthetic = _marker(source)
+    planned = _planned(converter, source)
+    digests = dict(source.digests)
+    source.digests.clear()
+    items, rejects = _sorted_out(planned)
+    named = len(rejects)
+    rejects += [Reject("", path, f"The member {reason}.") for path, reason in source.refused]
+    if not planned:
+        raise UsageError(_nothing(converter.card, source, rejects))
+    chosen, note = _limited(items, limit, converter.card)
+    markers = {path for path in source.paths if Path(path).name == MARKER}
+    used = {path for item in planned for path in item.paths} | digests.keys() | markers
+    return Plan(
+        items=chosen,
+        rejects=tuple(sorted(rejects, key=lambda reject: (reject.sample_id, reject.path, reject.reason))),
+        planned=len(planned),
+        named=named,
+        ignored=sum(path not in used for path in source.paths),
+        limit=note,
+        request=_request(converter, source, note),
+        synthetic=synthetic,
+        digests=digests,
+    )
+
+
+def spread(items: Iterable[RawItem], columns: Sequence[str], key: str = "") -> list[RawItem]:
+    """Order items so that any first few are spread evenly over the values of columns.
+
+    The values of the first column take turns; within each, those of the second do, and so on. What is left to
+    chance is decided by a digest of the ids, so neither the order of the items nor other items matter.
+
+    Args:
+        items: In any order.
+        columns: Names in `item.meta`, most important first; an item without one has the value None.
+        key: Mixed into the digest, so that each group has an order of its own.
+
+    Returns:
+        The same items.
+    """
+    if not columns:
+        return sorted(items, key=lambda item: _mixed(key, item.sample_id))
+    groups: dict[str, list[RawItem]] = {}
+    for item in items:
+        groups.setdefault(str(item.meta.get(columns[0])), []).append(item)
+    queues = [
+        spread(groups[value], columns[1:], f"{key}/{value}")
+        for value in sorted(groups, key=lambda value: _mixed(key, value))
+    ]
+    longest = max(map(len, queues), default=0)
+    return [queue[turn] for turn in range(longest) for queue in queues if turn < len(queue)]
+
+
+def _planned(converter: Converter, source: Source) -> list[RawItem]:
+    """Every item of the converter, in the order of their ids; its failures name it."""
+    try:
+        items = list(converter.module.plan(source, converter.card))
+        for item in items:
+            if not isinstance(item, RawItem) or not isinstance(item.sample_id, str):
+                raise TypeError(f"planned {item!r:.200}, expected a RawItem with a text as its sample_id")
+        return sorted(items, key=lambda item: (item.sample_id, item.paths, item.reject or ""))
+    except (*USAGE, *FINDINGS):
+        raise
+    except Exception as error:
+        raise RawFormatError(
+            f"unexpected {type(error).__name__} while planning: {error} (a bug in the converter '{converter.name}': "
+            "please report)"
+        ) from error
+
+
+def _sorted_out(planned: Sequence[RawItem]) -> tuple[list[RawItem], list[Reject]]:
+    """Part the items that can be read from those whose name, id or double says that they cannot."""
+    items: list[RawItem] = []
+    rejects: list[Reject] = []
+    first: dict[str, str] = {}
+    for item in planned:
+        path = item.paths[0] if item.paths else ""
+        reason = _id_problem(item.sample_id) or item.reject or ""
+        if not reason and item.sample_id in first:
+            reason = f"The id is that of {first[item.sample_id]} too, which comes first."
+        if reason:
+            rejects.append(Reject(printable(item.sample_id), printable(path), reason))
+        else:
+            first[item.sample_id] = path
+            items.append(RawItem(item.sample_id, tuple(item.paths), dict(item.meta)))
+    return items, rejects
+
+
+def _id_problem(sample_id: str) -> str:
+    """Why an id cannot name a sample; empty when it can."""
+    if not sample_id:
+        return "The item has no id."
+    if CONTROL.search(sample_id) or "/" in sample_id:
+        return "The id holds a slash or a control character."
+    try:
+        length = len(sample_id.encode())
+    except UnicodeEncodeError:
+        return "The id is not UTF-8."
+    return f"The id has {length} bytes, expected at most {_MAX_ID}." if length > _MAX_ID else ""
+
+
+def _limited(
+    items: Sequence[RawItem], limit: int | None, card: Card
+) -> tuple[tuple[RawItem, ...], dict[str, Any] | None]:
+    """The items that a limit leaves, in the order of their ids, and a note of how they were chosen."""
+    if limit is None or limit >= len(items):
+        return tuple(items), None
+    columns = [name for name in (*card.targets, *_SPREAD) if any(name in item.meta for item in items)]
+    chosen = sorted(spread(items, columns, str(_SEED))[:limit], key=lambda item: item.sample_id)
+    return tuple(chosen), {"items": limit, "of": len(items), "over": columns, "seed": _SEED}
+
+
+def _mixed(key: str, value: str) -> bytes:
+    """A number that stands in no relation to what it is made from."""
+    return hashlib.sha256(f"{key}\0{value}".encode("utf-8", "surrogatepass")).digest()
+
+
+def _request(converter: Converter, source: Source, limit: dict[str, Any] | None) -> str:
+    """Digest of all that decides what the store will hold, but for the bytes of the raw files."""
+    listing = hashlib.sha256()
+    for path in source.paths:
+        listing.update(f"{path}\0{source.size(path)}\n".encode())
+    content = {
+        "card": converter.card.model_dump(mode="json"),
+        "converter": converter.digest,
+        "listing": listing.hexdigest(),
+        "refused": source.refused,
+        "limit": limit,
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _marker(source: Source) -> dict[str, Any] | None:
+    """What `synth` left among the raw files; a marker that cannot be read marks the data all the same."""
+    for path in source.paths:
+        if Path(path).name != MARKER:
+            continue
+        try:
+            if source.size(path) > _MAX_MARKER:
+                raise ValueError(f"{source.size(path)} bytes")
+            content = json.loads(source.read(path))
+            json.dumps(content, allow_nan=False)
+        except (ValueError, RecursionError):
+            content = None
+        finally:
+            source.digests.clear()
+        return content if isinstance(content, dict) else {"generator": "unknown"}
+    return None
+
+
+def _nothing(card: Card, source: Source, rejects: Sequence[Reject]) -> str:
+    """What to say when the converter finds nothing."""
+    refused = f" Refused: {len(rejects)}, the first {rejects[0].path}: {rejects[0].reason}" if rejects else ""
+    given = ", ".join(map(str, source.roots))
+    return f"No {card.raw} in {given} ({len(source.paths)} files).{refused} {card.obtain}"
