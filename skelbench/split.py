@@ -1,0 +1,344 @@
+"""Splits: protocols read from TOML and resolved on a store, with leaks and counts checked."""
+
+import gzip
+import hashlib
+import json
+import tomllib
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from skelbench.card import explain
+from skelbench.errors import CardError, SplitError, UsageError, nearest
+from skelbench.registry import find
+from skelbench.store.reader import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Rule = dict[str, tuple[int | str, ...]]
+
+_LEAKS = ("subject", "take")  # columns whose sharing is worth a word even where a protocol allows it
+_LARGEST_LIST = 256 << 20  # bytes of ids; more is not a list of samples
+_NAMED = 5  # values that a message names before it counts
+
+
+class ListFiles(BaseModel, frozen=True, extra="forbid"):
+    """Gzipped files beside the TOML, one sample id a line."""
+
+    train: str
+    test: str
+
+
+class OfficialCounts(BaseModel, frozen=True, extra="forbid"):
+    """Samples in each part according to the protocol's source."""
+
+    train: int
+    test: int
+
+
+class ProtocolCard(BaseModel, frozen=True, extra="forbid"):
+    """One protocol: what trains, what is scored, and what the two must not share."""
+
+    title: str  # the name that papers use
+    source: str  # where the rule or the lists come from
+    target: str = ""  # what is predicted; empty for the card's first target
+    train: Rule | Literal["rest"] | None = None  # column -> values; a sample belongs when all columns match
+    test: Rule | Literal["rest"] | None = None
+    list: ListFiles | None = None  # instead of rules
+    disjoint: tuple[str, ...] = ()  # columns of which the parts must share no value
+    classes: tuple[str, ...] = ()  # the classes that count, in label order; empty for the card's
+    official: OfficialCounts | None = None
+    metric: str = "top1"  # what ranks a leaderboard
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "ProtocolCard":
+        """Either two rules, one of which may be the rest, or two lists."""
+        if self.list is not None:
+            if self.train is not None or self.test is not None:
+                raise ValueError("a protocol has either rules or lists")
+        elif self.train is None or self.test is None:
+            raise ValueError("a protocol needs train and test, or lists of both")
+        elif self.train == self.test == "rest":
+            raise ValueError("train and test cannot both be the rest")
+        if {} in (self.train, self.test):
+            raise ValueError("a rule must name a column")
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("classes must differ from each other")
+        return self
+
+
+class SplitFile(BaseModel, frozen=True, extra="forbid"):
+    """A file of `splits/`."""
+
+    protocols: dict[str, ProtocolCard] = Field(min_length=1)  # the first is the default
+
+
+@dataclass(frozen=True)
+class Split:
+    """A protocol resolved on a store."""
+
+    dataset: str
+    name: str  # of the protocol
+    protocol: ProtocolCard
+    target: str
+    classes: tuple[str, ...]  # in the protocol's order; empty for a score
+    index: Mapping[int, int]  # label in the store -> label of the protocol
+    train: tuple[int, ...]  # places in the store, ascending
+    test: tuple[int, ...]
+    left_out: int  # samples in neither part
+    digest: str  # SHA-256 of protocol, target, classes and the ids of both parts
+    official: tuple[str, ...]  # differences from the official counts, in words
+    notes: tuple[str, ...]  # who was left out, and what the parts share by design
+
+
+def load_protocols(name_or_path: str) -> dict[str, ProtocolCard]:
+    """Read the protocols of a data set.
+
+    Args:
+        name_or_path: A file of `splits/` by name, or a path.
+
+    Returns:
+        Protocols by name, the default first.
+
+    Raises:
+        UsageError: If there is no such file, with the nearest name.
+        CardError: If the file is not TOML or does not say what it must.
+    """
+    return _read(find("splits", name_or_path).toml)
+
+
+def resolve(store: Store, protocol: str | None = None, *, splits: str | None = None) -> Split:
+    """Find the parts of a protocol in a store.
+
+    Args:
+        store: The data set.
+        protocol: Name of the protocol; None for the file's first.
+        splits: Name or path of the split file; None for the file named as the set.
+
+    Returns:
+        The split. Samples of other classes and without a label are in neither part.
+
+    Raises:
+        UsageError: If there is no such file or protocol, with the nearest name.
+        CardError: If the file does not say what it must.
+        SplitError: If the protocol does not hold on this store: a column, target or class is missing, the parts
+            share a sample or what they must not, or one is empty.
+    """
+    path = find("splits", splits or store.info.name).toml
+    protocols = _read(path)
+    name = protocol or next(iter(protocols))
+    if name not in protocols:
+        raise UsageError(f"No protocol '{name}' of '{store.info.name}'. {nearest(name, protocols)}")
+    card = protocols[name]
+    where = f"{store.info.name} {name}"
+    target, classes, index = _labels(store, card, where)
+    labelled, of_class = _usable(store.table[target], store.card.targets[target].kind, index)
+    parts, notes = _parts(store, card, where, path.parent)
+    clash = parts["train"] & parts["test"]
+    if clash.any():
+        raise SplitError(f"{where}: {_some(store, clash)} in both parts.")
+    either = parts["train"] | parts["test"]
+    notes += _left_out(either, labelled, of_class)
+    parts = {part: mask & labelled & of_class for part, mask in parts.items()}
+    _check_filled(store, card, where, parts)
+    notes += _check_shared(store.table, card, where, parts)
+    train, test = (tuple(np.flatnonzero(parts[part]).tolist()) for part in ("train", "test"))
+    return Split(
+        dataset=store.info.name,
+        name=name,
+        protocol=card,
+        target=target,
+        classes=classes,
+        index=index,
+        train=train,
+        test=test,
+        left_out=len(store) - len(train) - len(test),
+        digest=_digest(name, target, classes, [[store.ids[place] for place in part] for part in (train, test)]),
+        official=_differences(card.official, len(train), len(test)),
+        notes=tuple(notes),
+    )
+
+
+def _read(path: Path) -> dict[str, ProtocolCard]:
+    """The protocols of a file."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return SplitFile.model_validate(table).protocols
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CardError(f"{path}: not TOML: {error}") from error
+    except ValidationError as error:
+        raise CardError(f"{path}: {explain(error, SplitFile)}") from error
+
+
+def _labels(store: Store, card: ProtocolCard, where: str) -> tuple[str, tuple[str, ...], dict[int, int]]:
+    """The target, its classes in the protocol's order, and which label becomes which."""
+    targets = store.card.targets
+    target = card.target or next(iter(targets))
+    if target not in targets:
+        raise SplitError(f"{where}: the set has no target '{target}'. {nearest(target, targets)}")
+    known = targets[target].classes
+    for name in card.classes:
+        if name not in known:
+            raise SplitError(f"{where}: the target '{target}' has no class '{name}'. {nearest(name, known)}")
+    classes = card.classes or known
+    return target, classes, {known.index(name): place for place, name in enumerate(classes)}
+
+
+def _usable(labels: "pd.Series[Any]", kind: str, index: Mapping[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Which samples have a label, and which of these one that the protocol counts."""
+    if kind == "score":
+        return labels.notna().to_numpy(), np.ones(len(labels), bool)
+    if kind == "multi":
+        known = np.array([*labels], np.int8).reshape(len(labels), -1 if len(labels) else max(index) + 1) >= 0
+        return np.asarray(known.any(1)), np.asarray(known[:, list(index)].any(1))
+    values = labels.fillna(-1).to_numpy(np.int64)
+    return values >= 0, np.isin(values, list(index))
+
+
+def _parts(store: Store, card: ProtocolCard, where: str, folder: Path) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Who stands in each part by rule or list, whatever the labels."""
+    if card.list is not None:
+        return _listed(store, card.list, where, folder)
+    rules = {"train": card.train, "test": card.test}
+    parts = {
+        part: _matches(store.table, rule, f"{where}, {part}") for part, rule in rules.items() if isinstance(rule, dict)
+    }
+    for part, other in (("train", "test"), ("test", "train")):
+        if part not in parts:
+            parts[part] = ~parts[other]
+    return parts, []
+
+
+def _matches(table: "pd.DataFrame", rule: Rule, where: str) -> np.ndarray:
+    """Which samples have one of the values in every column of a rule."""
+    mask = np.ones(len(table), bool)
+    for column, values in rule.items():
+        _check_column(table, column, where)
+        text = {isinstance(value, str) for value in values}
+        holds_text = table[column].dtype.kind not in "iufb"
+        if text and text != {holds_text}:
+            kinds = {True: "text", False: "numbers"}
+            raise SplitError(
+                f"{where}: the column '{column}' holds {kinds[holds_text]}, the rule names "
+                f"{' and '.join(kinds[kind] for kind in sorted(text))}: {_values(values)}."
+            )
+        mask &= table[column].isin(list(values)).to_numpy(bool)
+    return mask
+
+
+def _listed(store: Store, lists: ListFiles, where: str, folder: Path) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Who stands in the list of each part."""
+    places = {name: place for place, name in enumerate(store.ids)}
+    parts, notes = {}, []
+    for part, name in (("train", lists.train), ("test", lists.test)):
+        wanted = _read_list(folder, name, where)
+        found = [places[sample_id] for sample_id in wanted if sample_id in places]
+        parts[part] = np.zeros(len(store), bool)
+        parts[part][found] = True
+        if len(found) < len(wanted):
+            notes.append(f"{part}: {len(found):,} of the {len(wanted):,} samples of {name} are in the store")
+    return parts, notes
+
+
+def _read_list(folder: Path, name: str, where: str) -> list[str]:
+    """The ids of a list file."""
+    if name != Path(name).name or not name.endswith(".txt.gz"):
+        raise CardError(f"{where}: the list '{name}' must be the name of a .txt.gz file beside the split's TOML.")
+    path = folder / name
+    try:
+        with gzip.open(path) as file:
+            text = file.read(_LARGEST_LIST + 1)
+        if len(text) > _LARGEST_LIST:
+            raise CardError(f"{path}: more than {_LARGEST_LIST >> 20} MB of ids.")
+        ids = [line for line in text.decode().splitlines() if line]
+    except FileNotFoundError as error:
+        raise CardError(f"{where}: no list {path}.") from error
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise CardError(f"{path}: not a gzipped list of ids: {error}") from error
+    if len(set(ids)) < len(ids):
+        twice = next(one for one, other in zip(sorted(ids), sorted(ids)[1:], strict=False) if one == other)
+        raise CardError(f"{path}: '{twice}' stands in it twice.")
+    return ids
+
+
+def _check_filled(store: Store, card: ProtocolCard, where: str, parts: Mapping[str, np.ndarray]) -> None:
+    """Neither part may be empty; say what the store has instead."""
+    for part, mask in parts.items():
+        if mask.any():
+            continue
+        rules = [rule for rule in (card.train, card.test) if isinstance(rule, dict)]
+        held = [
+            f"{column} {_values(sorted(store.table[column].dropna().unique().tolist()))}"
+            for column in sorted({column for rule in rules for column in rule})
+        ]
+        found = f"The store has {', '.join(held)}." if held and len(store) else f"The store has {len(store)} samples."
+        raise SplitError(f"{where}: no sample for {part}. {found} Convert the rest of the set, or choose another.")
+
+
+def _check_shared(table: "pd.DataFrame", card: ProtocolCard, where: str, parts: Mapping[str, np.ndarray]) -> list[str]:
+    """Refuse what the parts must not share; note what else they do."""
+    notes = []
+    for column in card.disjoint:
+        _check_column(table, column, where)
+    for column in dict.fromkeys((*card.disjoint, *(name for name in _LEAKS if name in table))):
+        train, test = (set(table.loc[parts[part], column].dropna().unique().tolist()) for part in ("train", "test"))
+        shared = train & test
+        if shared and column in card.disjoint:
+            raise SplitError(f"{where}: the parts share {column} {_values(sorted(shared))}, which they must not.")
+        if shared:
+            notes.append(f"the parts share {_count(len(shared), column)}")
+    return notes
+
+
+def _check_column(table: "pd.DataFrame", column: str, where: str) -> None:
+    if column not in table:
+        raise SplitError(f"{where}: the store has no column '{column}'. {nearest(column, map(str, table.columns))}")
+
+
+def _left_out(either: np.ndarray, labelled: np.ndarray, of_class: np.ndarray) -> list[str]:
+    """Why samples are in neither part."""
+    counts = {
+        "that no part names": ~either,
+        "without a label": either & ~labelled,
+        "of classes that the protocol leaves out": either & labelled & ~of_class,
+    }
+    return [f"left out: {_count(int(mask.sum()), 'sample')} {why}" for why, mask in counts.items() if mask.any()]
+
+
+def _differences(official: OfficialCounts | None, train: int, test: int) -> tuple[str, ...]:
+    """Where the counts differ from the official ones, in words."""
+    if official is None:
+        return ()
+    pairs = (("train", train, official.train), ("test", test, official.test))
+    return tuple(
+        f"{part} {found:,} of {wanted:,}: the store {'is partial' if found < wanted else 'holds more'}"
+        for part, found, wanted in pairs
+        if found != wanted
+    )
+
+
+def _digest(name: str, target: str, classes: Sequence[str], parts: Sequence[Sequence[str]]) -> str:
+    """SHA-256 over what decides the parts and their labels."""
+    content = json.dumps([name, target, list(classes), *(sorted(part) for part in parts)])
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _some(store: Store, mask: np.ndarray) -> str:
+    """The ids of some samples, for a message."""
+    places = np.flatnonzero(mask)
+    return f"{_count(len(places), 'sample')} ({_values([store.ids[place] for place in places[: _NAMED + 1]])})"
+
+
+def _values(values: Sequence[object]) -> str:
+    """Some values, for a message."""
+    return ", ".join(map(str, values[:_NAMED])) + (", ..." if len(values) > _NAMED else "")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
