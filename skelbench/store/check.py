@@ -40,7 +40,7 @@ def pose_problem(sample: Sample, card: Card) -> str:
     """Find what is wrong with a sample's arrays: types, shapes, frames, infinite values; empty when nothing."""
     if sample.score is not None and not card.score:
         return "it has a score, but the card does not say what a score means. Fill the card's 'score'."
-    for name, (shape, dtype) in pose_arrays(card, len(sample.frame)).items():
+    for name, (shape, dtype) in pose_arrays(card, sample.frame.size).items():
         array = getattr(sample, name)
         if array is None:  # a sample of a scored set may lack its scores
             continue

@@ -1,14 +1,15 @@
 """Reads a store: arrays are memory maps, tables are read when first asked for."""
 
+import math
 import mmap
 import operator
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import h5py
 import numpy as np
@@ -64,7 +65,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = Path(path).absolute()
         self.info = read_info(self.path)
-        self._shards: dict[int, _Shard] = {}
+        self._mapped: dict[int, _Shard] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return open_store, (self.path,)
@@ -116,7 +117,7 @@ class Store:
                 passed = 0
                 self._release()
 
-    def __getitem__(self, key: int | str) -> Sample:
+    def __getitem__(self, key: SupportsIndex | str) -> Sample:
         """One sample by place (negative ones count from the end) or by id.
 
         Raises:
@@ -155,7 +156,7 @@ class Store:
         """The same as plain lists, which are the fastest to take single values from; counts and offsets checked."""
         table, card = self._arrow, self.card
         columns = {name: plain(table[name]) for name in table.column_names}
-        self._check_offsets(table)
+        self._check_offsets(columns)
         free = [name for name in columns if name not in RESERVED and name not in card.targets]
         return _Rows(
             sample_id=columns["sample_id"],
@@ -178,7 +179,7 @@ class Store:
         """Place of the first sample of each shard."""
         return list(accumulate((shard.samples for shard in self.info.shards), initial=0))[:-1]
 
-    def _place(self, key: int | str) -> int:
+    def _place(self, key: SupportsIndex | str) -> int:
         """The place of an id, or of an integer of another type or sign."""
         if isinstance(key, str):
             if key not in self._places:
@@ -192,22 +193,22 @@ class Store:
     def _shard(self, place: int) -> "_Shard":
         """The shard of a sample, mapped when first needed."""
         number = bisect_right(self._firsts, place) - 1
-        shard = self._shards.get(number)
+        shard = self._mapped.get(number)
         if shard is None:
             offset = sum(shard.poses for shard in self.info.shards[:number])
-            shard = self._shards[number] = _map_shard(self.path, self.card, self.info.shards[number], offset)
+            shard = self._mapped[number] = _map_shard(self.path, self.card, self.info.shards[number], offset)
         return shard
 
     def _release(self) -> None:
         """Give mapped pages back to the system; arrays stay valid and are read again when touched."""
-        for shard in self._shards.values():
+        for shard in self._mapped.values():
             if shard.pages is not None:
                 shard.pages.madvise(mmap.MADV_DONTNEED)
 
-    def _check_offsets(self, table: "pa.Table") -> None:
+    def _check_offsets(self, columns: Mapping[str, list[Any]]) -> None:
         """Poses follow each other without gap, within each shard as dataset.json says."""
         where = self.path / SAMPLES
-        frames, poses, offset = (table[name].to_numpy() for name in ("n_frames", "n_poses", "offset"))
+        frames, poses, offset = (np.array(columns[name], np.int64) for name in ("n_frames", "n_poses", "offset"))
         if (frames < 0).any() or (poses < 0).any() or (poses > self.info.poses).any():
             raise StoreError(f"{where}: a count is negative, or above the {self.info.poses} poses there are.")
         ends = np.cumsum(poses)
@@ -312,4 +313,4 @@ def _pages(path: Path) -> mmap.mmap:
 
 def _view(pages: mmap.mmap, start: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
     """An array of a map; ValueError if it goes beyond the end."""
-    return np.frombuffer(pages, dtype, int(np.prod(shape, dtype=object)), start).reshape(shape)
+    return np.frombuffer(pages, dtype, math.prod(shape), start).reshape(shape)

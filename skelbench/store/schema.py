@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -132,7 +133,7 @@ def pose_arrays(card: Card, poses: int) -> dict[str, tuple[tuple[int, ...], np.d
 
 def pose_bytes(card: Card) -> int:
     """Bytes that one pose takes in a shard."""
-    return sum(int(np.prod(shape)) * dtype.itemsize for shape, dtype in pose_arrays(card, 1).values())
+    return sum(math.prod(shape) * dtype.itemsize for shape, dtype in pose_arrays(card, 1).values())
 
 
 def seal(info: DatasetInfo) -> DatasetInfo:
