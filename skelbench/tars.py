@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeAlias, cast
+from typing import TypeAlias
 
 from skelbench.errors import RawFormatError
 
@@ -121,7 +121,7 @@ def unpack_tar(path: Path, out: Path, holes: Sequence[TarMember]) -> None:
         plain.truncate()
 
 
-def open_tar(path: Path) -> BinaryIO:
+def open_tar(path: Path) -> io.BufferedIOBase:
     """Open a tar, unpacking gzip, bzip2 and xz on the way."""
     file = path.open("rb")
     opener = _unpacker(file.read(6))
@@ -129,7 +129,7 @@ def open_tar(path: Path) -> BinaryIO:
         file.seek(0)
         return file
     file.close()
-    return cast(BinaryIO, opener(path, "rb"))
+    return opener(path, "rb")
 
 
 def _unpacker(head: bytes) -> type[gzip.GzipFile] | type[bz2.BZ2File] | type[lzma.LZMAFile] | None:
@@ -141,7 +141,7 @@ def _unpacker(head: bytes) -> type[gzip.GzipFile] | type[bz2.BZ2File] | type[lzm
     return lzma.LZMAFile if head.startswith(b"\xfd7zXZ\0") else None
 
 
-def _walk_tar(file: BinaryIO) -> tuple[list[TarMember], list[Refusal]]:
+def _walk_tar(file: io.BufferedIOBase) -> tuple[list[TarMember], list[Refusal]]:
     """Go from header to header until the end mark."""
     members: list[TarMember] = []
     refused: list[Refusal] = []
@@ -174,7 +174,7 @@ def _declared(extended: Mapping[str, str]) -> int:
     return int(size) if size.isdecimal() and len(size) < 20 else 0
 
 
-def _headers(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+def _headers(file: io.BufferedIOBase) -> Iterator[tuple[int, bytes]]:
     """Offset and bytes of each header up to the end mark; the caller moves on over the data between."""
     while True:
         at = file.tell()
@@ -211,7 +211,7 @@ def _tar_refusal(info: tarfile.TarInfo, extended: Mapping[str, str]) -> str:
     return ""
 
 
-def _tar_text(file: BinaryIO, size: int, at: int) -> bytes:
+def _tar_text(file: io.BufferedIOBase, size: int, at: int) -> bytes:
     """The content of an extended header, which must be small."""
     if size > _MAX_HEADER:
         raise RawFormatError(f"damaged at byte {at}: a header of {size} bytes, expected at most {_MAX_HEADER}.")
@@ -229,14 +229,14 @@ def _extension(kind: bytes, text: bytes) -> dict[str, str]:
         length, _, rest = text.partition(b" ")
         end = int(length) if length.isdigit() and len(length) < 8 else 0
         key, equals, value = text[len(length) + 1 : end - 1].partition(b"=")
-        if not rest or not equals or not len(length) < end <= len(text):
+        if not rest or not equals or not len(length) < end <= len(text) or text[end - 1 : end] != b"\n":
             raise RawFormatError("a damaged tar: an extended header cannot be read. Download the archive again.")
         found[key.decode("utf-8", "surrogateescape")] = value.decode("utf-8", "surrogateescape")
         text = text[end:]
     return found
 
 
-def _skip_sparse_map(file: BinaryIO, header: bytes) -> None:
+def _skip_sparse_map(file: io.BufferedIOBase, header: bytes) -> None:
     """Move over the blocks with which GNU tar continues the header of a sparse file."""
     more = header[482]
     while more:
@@ -244,7 +244,7 @@ def _skip_sparse_map(file: BinaryIO, header: bytes) -> None:
         more = block[504] if len(block) == _BLOCK else 0
 
 
-def _skip(file: BinaryIO, count: int) -> None:
+def _skip(file: io.BufferedIOBase, count: int) -> None:
     """Move on by a number of bytes, all of which must be there."""
     if isinstance(file, io.BufferedReader):
         here = file.tell()
@@ -260,7 +260,7 @@ def _skip(file: BinaryIO, count: int) -> None:
         count -= len(chunk)
 
 
-def _copy(file: BinaryIO, out: BinaryIO, count: int | None) -> None:
+def _copy(file: io.BufferedIOBase, out: io.BufferedIOBase, count: int | None) -> None:
     """Copy a number of bytes; None is all there are."""
     while count is None or count > 0:
         chunk = file.read(_CHUNK if count is None else min(count, _CHUNK))
