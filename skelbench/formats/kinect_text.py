@@ -130,6 +130,8 @@ def render(clip: KinectClip) -> bytes:
 
 def _frames(text: bytes, where: str) -> int:
     """The number of frames in line 1, held against the number of lines there are."""
+    if not text:
+        raise RawFormatError(f"{where}: is empty, expected the text of a .skeleton file.")
     end = text.find(b"\n")
     n_frames = _whole(text[: 64 if end < 0 else min(end, 64)])
     if n_frames is None:
@@ -260,8 +262,9 @@ def _coordinate(field: bytes, row: int, axis: str, found: _Lines) -> float:
 
 def _shown(line: bytes) -> str:
     """A short, printable form of a line."""
-    text = line.strip(BLANKS)[:24].decode("ascii", "backslashreplace")
-    return text if text.isprintable() and text else repr(text)
+    text = line.strip(BLANKS)[:24]
+    plain = text.isascii() and text.decode("ascii").isprintable() and text
+    return text.decode("ascii") if plain else repr(text)[1:]
 
 
 def _check(clip: KinectClip) -> None:

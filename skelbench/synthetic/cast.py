@@ -1,0 +1,108 @@
+"""Who performs what, seen from where: the ids, labels and columns of synthetic samples, without any motion.
+
+The first `classes` labels that take part are spread over all labels. Sample `index` has label
+`index % classes`; the samples of one label run through all combinations of the card's axes with a step
+near the golden section, so that few samples already reach every value of every axis evenly, and none
+comes twice. There are at least `SAMPLES_A_CLASS` samples of a label (four labels or fewer excepted),
+half of them or a third in every part of a protocol: enough to learn from.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from skelbench.card import Card, Synth
+from skelbench.errors import UsageError
+from skelbench.sample import MetaValue
+
+SAMPLES_A_CLASS = 32
+FEW_CLASSES = 4
+GOLDEN = (math.sqrt(5) - 1) / 2
+
+
+@dataclass(frozen=True)
+class Role:
+    """One sample before it is performed."""
+
+    index: int  # in the enumeration, from 0
+    sample_id: str
+    label: int  # of the card's first target
+    take: str
+    columns: Mapping[str, MetaValue]  # axes, constants and the label's own, in the card's words
+    degrees: float  # about the vertical, from which people are seen; 0 from the front
+
+
+@dataclass(frozen=True)
+class Cast:
+    """The enumeration of one raw twin."""
+
+    synth: Synth
+    labels: tuple[int, ...]  # that take part
+    seed: int
+
+    def role(self, index: int) -> Role:
+        """The sample at a place of the enumeration.
+
+        Args:
+            index: From 0; below `len(labels)` times the combinations of the axes where ids hang on them.
+
+        Returns:
+            The same for the same cast and index, whatever came before.
+        """
+        label = self.labels[index % len(self.labels)]
+        columns: dict[str, MetaValue] = dict(self.synth.constants)
+        columns |= {name: values[label] for name, values in self.synth.by_label.items()}
+        place = self._place(label, index // len(self.labels))
+        degrees = 0.0
+        for name, values in self.synth.axes.items():
+            place, at = divmod(place, len(values))
+            columns[name] = values[at]
+            degrees += self.synth.views[name][at] if name in self.synth.views else 0.0
+        words = {**columns, "index": index + 1, "label": label}
+        take = self.synth.take.format(**words)
+        return Role(index, self.synth.sample_id.format(**words), label, take, columns, degrees)
+
+    def _place(self, label: int, turn: int) -> int:
+        """Which combination of the axes a label has at its `turn`-th sample."""
+        total = combinations(self.synth)
+        step = max(1, round(total * GOLDEN))
+        while math.gcd(step, total) > 1:
+            step += 1
+        return (number(self.seed, label) + turn * step) % total
+
+
+def cast(card: Card, count: int, seed: int) -> Cast:
+    """Choose who takes part.
+
+    Args:
+        card: Its `[synth]` says which axes there are.
+        count: How many samples are wanted; few samples have few labels.
+        seed: Of the raw twin.
+
+    Returns:
+        The enumeration.
+
+    Raises:
+        UsageError: If the card has no `[synth]`, or its axes give fewer ids than are wanted.
+    """
+    if card.synth is None:
+        raise UsageError(f"The card '{card.name}' has no [synth], which says how ids of a raw twin are made.")
+    known = max(1, len(next(iter(card.targets.values())).classes))
+    wanted = min(known, max(FEW_CLASSES, count // SAMPLES_A_CLASS))
+    labels = tuple(math.floor((at + 0.5) * known / wanted) for at in range(wanted))
+    most = len(labels) * combinations(card.synth)
+    if count > most and "{index" not in card.synth.sample_id:
+        raise UsageError(f"{count} samples of '{card.name}': its names tell {most} apart. Ask for at most as many.")
+    return Cast(card.synth, labels, seed)
+
+
+def combinations(synth: Synth) -> int:
+    """How many combinations the axes have."""
+    return math.prod(len(values) for values in synth.axes.values())
+
+
+def number(*parts: object) -> int:
+    """A number of 63 bits that depends on nothing but its arguments' text."""
+    text = "\0".join(map(str, parts))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

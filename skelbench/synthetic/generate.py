@@ -1,0 +1,137 @@
+"""Samples of a card that were never recorded: people who move, seen by cameras that err a little."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+
+from skelbench.card import Card, TargetCard
+from skelbench.sample import Sample, TargetValue
+from skelbench.synthetic.body import Body, body_of, move, rotation
+from skelbench.synthetic.camera import record, see, visible
+from skelbench.synthetic.cast import Cast, Role, cast, number
+from skelbench.synthetic.defects import spoil
+from skelbench.synthetic.motion import Style, action_of, angles, style_of
+
+_SHORTEST, _LONGEST = 1.2, 3.2  # seconds
+_APART = 1.3  # metres between partners
+_LATER = 0.4  # seconds until a partner answers
+_FIRST_ID, _IDS = 72057594037900000, 90_000  # tracking ids of the Kinect are of this order
+_SIDE = rotation(np.array([0, math.pi / 2, 0]))  # from facing the room to facing its left side
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What all samples of a twin share."""
+
+    card: Card
+    cast: Cast
+    body: Body
+
+
+def stage_of(card: Card, count: int, seed: int) -> Stage:
+    """Prepare to make samples of a card; see `synthesise`."""
+    return Stage(card, cast(card, count, seed), body_of(card.layout))
+
+
+def synthesise(card: Card, count: int, seed: int, *, defects: bool = False) -> Iterator[Sample]:
+    """Make samples of a card.
+
+    A sample depends on the seed, its place, and the number of classes that `count` allows. One take is one
+    performance, seen by different cameras.
+
+    Args:
+        card: With `[synth]`.
+        count: How many; see `cast` for how many classes take part.
+        seed: Of everything that is drawn.
+        defects: Whether some samples have the faults of real recordings; see `spoil`.
+
+    Yields:
+        Samples that the card's converter can write, and read back unchanged.
+
+    Raises:
+        UsageError: If the card has no `[synth]`, or its names cannot tell so many samples apart.
+    """
+    stage = stage_of(card, count, seed)
+    for index in range(count):
+        yield sample_at(stage, index, defects=defects)
+
+
+def sample_at(stage: Stage, index: int, *, defects: bool = False) -> Sample:
+    """Make one sample.
+
+    Args:
+        stage: Of the twin.
+        index: Place in the enumeration, from 0.
+        defects: Whether it may have faults.
+
+    Returns:
+        The same for the same arguments; poses stand in the order of their frames.
+    """
+    role, synth, seed = stage.cast.role(index), stage.cast.synth, stage.cast.seed
+    rng = np.random.default_rng(number(seed, "sensor", index))
+    people = [see(person, role, tuple(synth.views), seed) for person in _perform(stage, role)]
+    seen = np.stack(people, axis=1)  # (frames, persons, joints, 3)
+    n_frames, persons, joints, _ = seen.shape
+    keypoints = record(seen.reshape(-1, joints, 3), stage.card, synth.image, rng)
+    score = None
+    if stage.card.score:
+        shown = np.stack([visible(n_frames, joints, rng) for _ in people], axis=1).reshape(-1, joints)
+        keypoints[~shown], score = np.nan, shown.astype(np.float32)
+    ids = _FIRST_ID + rng.choice(_IDS, persons, replace=False)
+    sample = Sample(
+        sample_id=role.sample_id,
+        n_frames=n_frames,
+        frame=np.repeat(np.arange(n_frames, dtype=np.uint32), persons),
+        person=np.tile(ids if synth.tracked else np.full(persons, -1), n_frames).astype(np.int64),
+        keypoints=keypoints,
+        score=score,
+        targets=_targets(stage.card.targets, role),
+        segments=(),
+        meta={name: value for name, value in {**role.columns, "take": role.take}.items() if name in stage.card.columns},
+    )
+    return spoil(sample, rng, tracked=synth.tracked) if defects else sample
+
+
+def _perform(stage: Stage, role: Role) -> list[Float64[np.ndarray, "frames joints 3"]]:
+    """The people of a take in the room: metres, y up, the floor at 0, one facing z or two each other."""
+    rng = np.random.default_rng(number(stage.cast.seed, "take", role.take, role.label))
+    seconds = np.arange(round(rng.uniform(_SHORTEST, _LONGEST) * stage.card.fps)) / stage.card.fps
+    action, subject = action_of(role.label), role.columns.get("subject", role.sample_id)
+    style = style_of(subject)
+    first = _stand(stage.body, angles(action, style, seconds, rng), style)
+    if role.label not in stage.cast.synth.two_person:
+        return [first]
+    partner = style_of(f"partner of {subject}")
+    late, share = ((0.0, 1.0), (_LATER, 0.6), (0.0, 0.0))[action.answer]
+    answer = share * angles(action, partner, np.maximum(seconds - late, 0), rng) + (1 - share) * partner.posture
+    second = _stand(stage.body, answer, partner)
+    gap = _APART - action.approach * (seconds / seconds[-1] - 0.5)
+    apart = np.stack([gap / 2, 0 * gap, 0 * gap], axis=-1)[:, None]
+    return [first @ _SIDE.T - apart, second @ _SIDE + apart]
+
+
+def _stand(
+    body: Body, course: Float64[np.ndarray, "frames turns 3"], style: Style
+) -> Float64[np.ndarray, "frames joints 3"]:
+    """One person on the floor: in every frame the lowest joint touches it, so bent knees lower the hips."""
+    points = style.height * move(body, course)
+    points[..., 1] -= points[..., 1].min(axis=1, keepdims=True)
+    return points
+
+
+def _targets(targets: Mapping[str, TargetCard], role: Role) -> dict[str, TargetValue]:
+    """The role's label for the first target; for others what its take happens to have."""
+    found: dict[str, TargetValue] = {}
+    for place, (name, target) in enumerate(targets.items()):
+        drawn = number(name, role.take)
+        chosen = (role.label if place == 0 else drawn % len(target.classes)) if target.classes else -1
+        if target.kind == "single":
+            found[name] = chosen
+        elif target.kind == "multi":
+            found[name] = tuple(int(at == chosen) for at in range(len(target.classes)))
+        else:
+            found[name] = drawn % 1000 / 1000
+    return found
