@@ -49,6 +49,7 @@ class Job:
     key: str  # key of the run: a state of another key is not resumed
     seed: int
     stage: int = 0
+    code: str = ""  # version of the code; a state of another is resumed, and says so
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class _State:
     epochs: int
     seconds: float
     threads: int
+    code: str
 
 
 def train(method: nn.Module, job: Job, fabric: Fabric, on_epoch: Callable[[Epoch], None]) -> Trained:
@@ -293,7 +295,7 @@ def _name(method: nn.Module) -> str:
 
 def _save(method: nn.Module, optimiser: Optimizer, job: Job, epoch: int, seconds: float) -> None:
     """Put the state after an epoch on disk."""
-    state = _State(job.key, job.seed, job.stage, epoch, job.optim.epochs, seconds, torch.get_num_threads())
+    state = _State(job.key, job.seed, job.stage, epoch, job.optim.epochs, seconds, torch.get_num_threads(), job.code)
     tensors = {f"method/{name}": tensor for name, tensor in method.state_dict().items()}
     for place, values in optimiser.state_dict()["state"].items():
         tensors |= {f"optim/{place}/{name}": value for name, value in values.items() if isinstance(value, torch.Tensor)}
@@ -306,7 +308,7 @@ def _save(method: nn.Module, optimiser: Optimizer, job: Job, epoch: int, seconds
 def _resume(method: nn.Module, optimiser: Optimizer, job: Job) -> tuple[_State, tuple[str, ...]]:
     """Load the state of a training that was interrupted, if there is one of the same run."""
     path = job.folder / RESUME
-    fresh = _State(job.key, job.seed, job.stage, 0, job.optim.epochs, 0.0, torch.get_num_threads())
+    fresh = _State(job.key, job.seed, job.stage, 0, job.optim.epochs, 0.0, torch.get_num_threads(), job.code)
     if not path.is_file():
         return fresh, ()
     content = path.read_bytes()
@@ -329,6 +331,8 @@ def _resume(method: nn.Module, optimiser: Optimizer, job: Job) -> tuple[_State, 
     told = [f"resumed after epoch {state.epoch} of {state.epochs}"]
     if state.threads != fresh.threads:
         told.append(f"begun with {state.threads} threads and resumed with {fresh.threads}: not equal bit for bit")
+    if state.code != fresh.code:
+        told.append(f"begun by skelbench {state.code} and resumed by {fresh.code}: --overwrite always starts anew")
     return state, tuple(told)
 
 
