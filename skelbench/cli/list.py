@@ -77,10 +77,13 @@ def _layouts() -> list[dict[str, Any]]:
 
 
 def _published() -> list[dict[str, Any]]:
-    """Documents whose numbers stand beside ours, with how many each gives."""
-    from skelbench.leaderboard.published import documents
+    """Papers whose numbers stand beside ours, with how many each gives."""
+    from collections import Counter
 
-    return [{"name": name, "values": count} for name, count in documents().items()]
+    from skelbench.leaderboard.published import load_published
+
+    counts = Counter((row.paper, row.document) for row in load_published())
+    return [{"name": paper, "values": count, "document": document} for (paper, document), count in counts.items()]
 
 
 def _stores() -> list[dict[str, Any]]:

@@ -1,0 +1,129 @@
+"""`skelbench convert`: raw data in, a verified store out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from skelbench.cli import output
+from skelbench.cli.options import PATH, dry_run_option, json_option, overwrite_option
+
+if TYPE_CHECKING:
+    from skelbench.convert import PlanReport, Progress, Report
+
+EXAMPLES = """\b
+Examples:
+  skelbench convert ntu60 --raw nturgbd_skeletons_s001_to_s017.zip
+  skelbench convert nw_ucla --raw all_sqe.zip --dry-run
+  skelbench convert penn_action --raw Penn_Action/labels --limit 200 --out data/penn_200
+"""
+
+
+@click.command("convert", epilog=EXAMPLES)
+@click.argument("name")
+@click.option("--raw", type=PATH, multiple=True, required=True, help="Folder, zip or tar; repeat for several.")
+@click.option("--out", type=PATH, help="The store's own path.  [default: data/NAME]")
+@click.option("--card", type=PATH, help="A card of your own instead of the converter's.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: as many as pay off]")
+@click.option("--limit", type=click.IntRange(min=1), help="Only N items, spread over classes, subjects and cameras.")
+@overwrite_option
+@dry_run_option
+@json_option
+def command(dry_run: bool, as_json: bool, **given: Any) -> None:
+    """Convert the raw data of NAME (a registered data set, or the path of a converter) into a store.
+
+    The store is written beside its place, re-read, verified, then renamed: it is there whole or not at all.
+    A conversion that was stopped goes on where it was when the same command is given again.
+    """
+    from skelbench.convert import Request, convert, plan_report
+    from skelbench.workspace import data_folder
+
+    out = given.pop("out") or data_folder() / Path(given["name"]).stem
+    request = Request(converter=given.pop("name"), out=out, **given)
+    if dry_run:
+        plan = plan_report(request)
+        output.emit(plan.as_json()) if as_json else _show_plan(plan)
+        return
+    try:
+        with _bar() as on_progress:
+            report = convert(request, on_progress=on_progress)
+    except KeyboardInterrupt as stop:
+        click.echo(f"\n{stop}", err=True)
+        raise click.Abort from stop
+    output.emit(report.as_json()) if as_json else _show(report)
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[Progress], None]]:
+    """A progress bar for each stage, with rate, time left and rejects."""
+    from tqdm import tqdm
+
+    bars: dict[str, Any] = {}
+
+    def update(progress: Progress) -> None:
+        bar = bars.get(progress.stage)
+        if bar is None:
+            for former in bars.values():
+                former.close()
+            scaled = progress.unit == "bytes"
+            unit = "B" if scaled else f" {progress.unit}"
+            bar = tqdm(
+                desc=progress.stage, total=progress.total, initial=progress.done, unit=unit, unit_scale=scaled,
+                disable=not output.progress_wanted(),
+            )  # fmt: skip
+            bars[progress.stage] = bar
+        bar.update(progress.done - bar.n)
+        if progress.rejects:
+            bar.set_postfix_str(f"{progress.rejects} rejects", refresh=False)
+
+    try:
+        yield update
+    finally:
+        for bar in bars.values():
+            bar.close()
+
+
+def _show(report: Report) -> None:
+    """A finished conversion, for people; terms and citation once, at the end."""
+    done = report.state == "done"
+    click.echo(f"{report.store}: {'done already' if done else f'written and verified in {report.seconds:.1f} s'}")
+    output.pairs({
+        "samples": f"{report.samples:,}",
+        "rejects": f"{report.rejects:,}" + (" (rejects.parquet has each)" if report.rejects else ""),
+        "fingerprint": report.fingerprint,
+        "synthetic": "yes: made up, no recording" if report.synthetic else "",
+    })  # fmt: skip
+    _show_reasons(report)
+    for difference in report.official.get("differences", []):
+        click.echo(f"against the official numbers, {difference}")
+    if not report.synthetic and not done:
+        click.echo(f"licence: {report.licence}\ncite: {report.citation}", err=True)
+
+
+def _show_plan(plan: PlanReport) -> None:
+    """A dry run, for people."""
+    output.pairs({
+        "store": f"{plan.store}  ({plan.state})",
+        "raw items": f"{plan.planned:,}",
+        "to read": f"{plan.items:,} items, {output.size(plan.bytes)}",
+        "limit": plan.limit and f"{plan.limit['items']:,}, spread over {', '.join(plan.limit['over']) or 'all'}",
+        "other members": f"{plan.ignored:,} that belong to no item" if plan.ignored else "",
+        "space": f"about {output.size(plan.space)} ({plan.basis})" if plan.space is not None else plan.basis,
+        "synthetic": "yes: made up, no recording" if plan.synthetic else "",
+    })  # fmt: skip
+    _show_reasons(plan)
+    for difference in plan.official.get("differences", []):
+        click.echo(f"against the official numbers, {difference}")
+
+
+def _show_reasons(report: Report | PlanReport) -> None:
+    """Rejects by kind, the most frequent first."""
+    groups = report.reasons if hasattr(report, "reasons") else report.rejects
+    for group in groups[:8]:
+        click.echo(f"  {group.count:,} rejected, such as {group.example}: {group.reason}")
+    if len(groups) > 8:
+        click.echo(f"  and {len(groups) - 8} more kinds")

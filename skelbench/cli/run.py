@@ -1,0 +1,206 @@
+"""`skelbench run`: train a model on a store, score it once, leave a record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from skelbench.cli import output
+from skelbench.cli.options import PATH, dry_run_option, json_option, overwrite_option
+
+if TYPE_CHECKING:
+    from skelbench.execute import Preview, Progress
+    from skelbench.run import RunResult
+
+EXAMPLES = """\b
+Examples:
+  skelbench run --dataset nw_ucla --model lite --seeds 3
+  skelbench run --dataset nw_ucla --method posestats --dry-run
+  skelbench run --dataset data/mine --model ./mynet.py -o optim.lr=0.05 -o model.width=96
+"""
+
+
+@click.command("run", epilog=EXAMPLES)
+@click.option("--dataset", help="Name of a store in data/, or the path of one.")
+@click.option("--protocol", help="What is scored; `all` for each.  [default: the set's first]")
+@click.option(
+    "--model", "models", multiple=True, help="Name or path; repeat for several.  [default: the method's, or lite]"
+)
+@click.option("--method", help="Name or path.  [default: the model's, or supervised]")
+@click.option(
+    "--streams", multiple=True, help="Such as joint,bone for one network on both; repeat for several networks."
+)
+@click.option("--recipe", default="default", show_default=True, help="Name of a recipe, or path of a TOML file.")
+@click.option("-o", "overrides", multiple=True, metavar="KEY=VALUE", help="One value, such as optim.lr=0.05; repeat.")
+@click.option("--seeds", type=click.IntRange(min=1), help="Run the seeds 0 to N-1.  [default: 1]", metavar="N")
+@click.option("--seed", type=click.IntRange(min=0), multiple=True, help="Run this seed; repeat for several.")
+@click.option("--from", "record", type=PATH, help="Repeat the run of a record.json.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--precision", default="32-true", show_default=True, help="32-true or bf16-mixed.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads on the CPU.  [default: as many as cores]")
+@click.option("--limit", type=click.IntRange(min=1), help="Only N samples a part; stamped on the result.")
+@overwrite_option
+@dry_run_option
+@json_option
+def command(*, dry_run: bool, as_json: bool, record: Path | None, **given: Any) -> None:
+    """Train on all training data of a protocol, score the last epoch on its test part once, write a record.
+
+    A run that is done says so; one that was stopped goes on where it was. --dry-run prints every value with the
+    layer and the source it came from, pushes one batch through, and says what the run will cost.
+    """
+    from skelbench.run import RunRequest, preview_runs, request_from, run
+
+    seeds = _seeds(given.pop("seeds"), given.pop("seed"))
+    given["streams"] = tuple(tuple(part.strip() for part in text.split(",")) for text in given["streams"])
+    if record is not None:
+        request = request_from(record, _only_where(given), seeds=seeds)
+    elif given["dataset"] is None:
+        raise click.UsageError("Name a store with --dataset, or a record with --from.")
+    else:
+        request = RunRequest(seeds=seeds or (0,), **given)
+    if dry_run:
+        previews = preview_runs(request)
+        output.emit([_preview_json(preview) for preview in previews]) if as_json else _show_previews(previews)
+        return
+    with _bar() as sink:
+        results = run(request, sink)
+    output.emit([_result_json(result) for result in results]) if as_json else _show(results)
+    _leave(results)
+
+
+def _seeds(count: int | None, named: tuple[int, ...]) -> tuple[int, ...]:
+    """The seeds of both options; empty where neither is given."""
+    if count is not None and named:
+        raise click.UsageError("--seeds N runs the seeds 0 to N-1, --seed S runs S: give one of them.")
+    return named or tuple(range(count or 0))
+
+
+def _only_where(given: dict[str, Any]) -> dict[str, Any]:
+    """What may be said beside --from: where and whether to run, not what."""
+    what = ("dataset", "protocol", "models", "method", "streams", "overrides", "limit", "precision", "recipe")
+    source = click.get_current_context().get_parameter_source
+    for name in what:
+        if source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--from repeats a record as it is; leave --{name.removesuffix('s')} out.")
+    return {name: value for name, value in given.items() if name not in what}
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[Progress], None]]:
+    """One bar a run over its epochs; on a pipe a line for each run."""
+    from tqdm import tqdm
+
+    bar: Any = None
+    shown = ""
+
+    def update(progress: Progress) -> None:
+        nonlocal bar, shown
+        if progress.phase == "check":
+            click.echo(f"{progress.run}: {progress.text}", err=True)
+        if progress.phase == "train" and output.progress_wanted():
+            if bar is None or shown != progress.run:
+                bar, shown = tqdm(total=progress.total, initial=progress.done - 1, unit=" epochs"), progress.run
+            bar.set_postfix_str(progress.text, refresh=False)
+            bar.update(progress.done - bar.n)
+        if progress.phase in ("test", "end") and bar is not None:
+            bar.close()
+
+    try:
+        yield update
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+def _show(results: list[RunResult]) -> None:
+    """A line for each run."""
+    for result in results:
+        click.echo(f"{result.name}: {result.state}: {result.message}")
+        click.echo(f"  {result.folder / 'record.json' if result.record else result.folder}")
+
+
+def _leave(results: list[RunResult]) -> None:
+    """End with the exit code that the results ask for."""
+    from skelbench.cli import INTERRUPTED
+    from skelbench.errors import USAGE
+
+    errors = [result.error for result in results if result.error is not None]
+    if any(isinstance(error, USAGE) for error in errors):
+        raise click.exceptions.Exit(2)
+    if any(result.state in ("failed", "diverged") for result in results):
+        raise click.exceptions.Exit(1)
+    if any(result.state == "partial" for result in results):
+        raise click.exceptions.Exit(INTERRUPTED)
+
+
+def _result_json(result: RunResult) -> dict[str, Any]:
+    """Stable keys: record, state, metrics; and the run's name, folder and message."""
+    record = result.record
+    return {
+        "record": str(result.folder / "record.json") if record else None,
+        "state": result.state,
+        "metrics": {name: metric.model_dump(mode="json") for name, metric in record.metrics.items()} if record else {},
+        "name": result.name,
+        "folder": str(result.folder),
+        "message": result.message,
+    }
+
+
+def _show_previews(previews: list[Preview]) -> None:
+    """Tables of values with layers and sources, then what each run would cost."""
+    for preview in previews:
+        click.echo(f"{preview.name}\n")
+        rows = [
+            {"key": key, "value": _text(setting.value), "layer": setting.layer, "source": setting.source}
+            for key, setting in preview.settings.items()
+        ]
+        output.table(rows, ("key", "value", "layer", "source"))
+        gflops = preview.sizes.gflops
+        click.echo()
+        output.pairs({
+            "run folder": preview.folder,
+            "parts": f"{preview.train:,} training samples, {preview.test:,} test samples",
+            "size": f"{preview.sizes.parameters:,} parameters"
+            + (f", {gflops:.3f} GFLOPs (multiply-accumulates) a sample" if gflops is not None else ""),
+            "cost": f"about {_duration(preview.seconds)} a seed on {preview.device}, by one step"
+            if preview.seconds
+            else f"no training by gradient; on {preview.device}",
+        })  # fmt: skip
+        click.echo("\n".join(f"note: {message}" for message in preview.messages), err=True)
+
+
+def _preview_json(preview: Preview) -> dict[str, Any]:
+    """A dry run with plain values."""
+    return {
+        "name": preview.name,
+        "key": preview.key,
+        "folder": str(preview.folder),
+        "values": {key: vars(setting) for key, setting in preview.settings.items()},
+        "train": preview.train,
+        "test": preview.test,
+        "chance": preview.chance,
+        "parameters": preview.sizes.parameters,
+        "gflops": preview.sizes.gflops,
+        "seconds": preview.seconds,
+        "device": preview.device,
+        "messages": list(preview.messages),
+    }
+
+
+def _text(value: Any) -> str:
+    """A value as TOML has it, near enough."""
+    import json
+
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _duration(seconds: float) -> str:
+    """Seconds for people."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
