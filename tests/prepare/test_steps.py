@@ -1,0 +1,229 @@
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from skelbench.errors import RecipeError
+from skelbench.prepare.prepared import Prepared
+from skelbench.prepare.steps import (
+    STEPS,
+    box,
+    centre_each,
+    centre_first,
+    centre_path,
+    clip,
+    drop_empty,
+    first,
+    screen,
+    select_energy,
+)
+
+ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "first": (2,),
+    "select-energy": (2,),
+    "centre-first": (1,),
+    "centre-each": (1,),
+    "centre-path": (1,),
+}
+COORDINATES = st.one_of(st.just(np.nan), st.floats(-8, 8, width=16).map(lambda value: round(value, 2)))
+
+
+def prepared_of(keypoints: Any, **meta: Any) -> Prepared:
+    array = np.asarray(keypoints, np.float32)
+    return Prepared(array, None, np.arange(array.shape[1]), {"width": 200, "height": 100, **meta})
+
+
+@st.composite
+def prepareds(draw: st.DrawFn) -> Prepared:
+    shape = (draw(st.integers(0, 3)), draw(st.integers(0, 5)), 3, draw(st.integers(2, 3)))
+    values = draw(arrays(np.float64, shape, elements=COORDINATES)).astype(np.float32)
+    values[np.isnan(values).any(-1)] = np.nan  # a joint is there or not
+    values[draw(arrays(bool, shape[:2]))] = np.nan
+    return prepared_of(values)
+
+
+def drawn(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+@settings(deadline=None, max_examples=40)
+@given(prepareds(), st.sampled_from(sorted(STEPS)))
+def test_no_step_changes_its_input_or_invents_a_joint(prepared: Prepared, name: str) -> None:
+    before = prepared.keypoints.copy()
+    after = STEPS[name](prepared, *ARGUMENTS.get(name, ()))
+    assert np.array_equal(prepared.keypoints, before, equal_nan=True)
+    assert after.keypoints.dtype == np.float32
+    assert after.known.sum() <= prepared.known.sum()
+    assert not np.isinf(after.keypoints).any()
+    if name not in ("first", "select-energy"):
+        assert after.known.sum() == prepared.known.sum()
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    prepareds(),
+    st.sampled_from(
+        ["first", "select-energy", "centre-first", "centre-each", "box", "clip", "drop-empty"],
+    ),
+)
+def test_a_step_taken_twice_is_taken_once(prepared: Prepared, name: str) -> None:
+    once = STEPS[name](prepared, *ARGUMENTS.get(name, ()))
+    twice = STEPS[name](once, *ARGUMENTS.get(name, ()))
+    np.testing.assert_allclose(twice.keypoints, once.keypoints, atol=1e-4)
+
+
+@settings(deadline=None, max_examples=40)
+@given(prepareds(), st.sampled_from(["centre-first", "centre-path", "clip", "box"]))
+def test_centring_forgets_where_the_camera_stood(prepared: Prepared, name: str) -> None:
+    moved = replace(prepared, keypoints=prepared.keypoints + np.float32(4))
+    step: Callable[..., Prepared] = STEPS[name]
+    one, other = (step(sample, *ARGUMENTS.get(name, ())).keypoints for sample in (prepared, moved))
+    np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+def test_first_keeps_the_first_persons_and_their_scores() -> None:
+    prepared = replace(prepared_of(drawn(3, 4, 5, 3)), score=drawn(3, 4, 5))
+    kept = first(prepared, 2)
+    assert np.array_equal(kept.keypoints, prepared.keypoints[:2])
+    assert kept.score is not None
+    assert prepared.score is not None
+    assert np.array_equal(kept.score, prepared.score[:2])
+    assert len(first(prepared, 9).keypoints) == 3
+
+
+@pytest.mark.parametrize("step", [first, select_energy])
+def test_keeping_nobody_is_refused(step: Callable[[Prepared, int], Prepared]) -> None:
+    with pytest.raises(RecipeError, match="keeps 0 persons; expected 1 or more"):
+        step(prepared_of(drawn(1, 2, 3, 3)), 0)
+
+
+def test_energy_is_the_sum_of_standard_deviations_over_what_is_seen() -> None:
+    keypoints = drawn(3, 10, 4, 3) * np.array([1, 3, 2], np.float32)[:, None, None, None]
+    keypoints[1, 5:] = np.nan
+    energies = [np.nanstd(person, axis=(0, 1), dtype=np.float64).sum() for person in keypoints]
+    order = np.argsort(energies)[::-1]
+    kept = select_energy(prepared_of(keypoints), 2).keypoints
+    assert np.array_equal(kept, keypoints[order[:2]], equal_nan=True)
+    assert order[0] == 1
+
+
+def test_equal_energies_keep_the_order_of_appearance() -> None:
+    person = drawn(1, 6, 4, 3)
+    keypoints = np.concatenate([person, person + 100, person])
+    kept = select_energy(prepared_of(keypoints), 2).keypoints
+    assert np.array_equal(kept[0], keypoints[0])
+
+
+def test_a_person_of_whom_nothing_is_seen_has_no_energy() -> None:
+    keypoints = drawn(2, 6, 4, 3)
+    keypoints[0] = np.nan
+    assert np.array_equal(select_energy(prepared_of(keypoints), 1).keypoints[0], keypoints[1])
+
+
+def test_centre_first_takes_the_first_frame_in_which_the_first_person_is_seen() -> None:
+    keypoints = drawn(2, 5, 4, 3)
+    keypoints[0, :2] = np.nan
+    centred = centre_first(prepared_of(keypoints), 1).keypoints
+    np.testing.assert_array_equal(centred[0, 2, 1], 0)
+    np.testing.assert_array_equal(centred[1], keypoints[1] - keypoints[0, 2, 1])
+
+
+def test_where_that_frame_lacks_the_joint_the_next_one_that_shows_it_is_taken() -> None:
+    keypoints = drawn(1, 5, 4, 3)
+    keypoints[0, :3, 1] = np.nan
+    np.testing.assert_array_equal(centre_first(prepared_of(keypoints), 1).keypoints[0, 3, 1], 0)
+
+
+def test_a_person_who_never_shows_the_joint_is_centred_on_what_is_seen() -> None:
+    keypoints = drawn(1, 5, 4, 3)
+    keypoints[0, :, 1] = np.nan
+    centred = centre_first(prepared_of(keypoints), 1).keypoints
+    np.testing.assert_allclose(np.nanmean(centred[0, 0], 0), 0, atol=1e-6)
+
+
+def test_centre_each_puts_both_persons_on_the_joint_of_the_first() -> None:
+    keypoints = drawn(2, 3, 4, 3)
+    keypoints[0, 1] = np.nan
+    centred = centre_each(prepared_of(keypoints), 2).keypoints
+    np.testing.assert_array_equal(centred[1, 0], keypoints[1, 0] - keypoints[0, 0, 2])
+    np.testing.assert_array_equal(centred[1, 1], keypoints[1, 1])  # nothing to centre on: left where it is
+
+
+def test_centre_path_parts_posture_from_travel() -> None:
+    posture, travel = drawn(1, 1, 4, 3), drawn(1, 6, 1, 3, seed=1)
+    centred = centre_path(prepared_of(posture + travel), 1).keypoints
+    others = [0, 2, 3]
+    expected = np.broadcast_to((posture - posture[:, :, 1:2])[:, :, others], (1, 6, 3, 3))
+    np.testing.assert_allclose(centred[:, :, others], expected, atol=1e-5)
+    np.testing.assert_allclose(centred[0, :, 1], travel[0, :, 0] - travel[0, 0, 0], atol=1e-5)
+
+
+def test_centre_path_keeps_the_distance_of_two_people() -> None:
+    keypoints = drawn(2, 6, 4, 3)
+    centred = centre_path(prepared_of(keypoints), 1).keypoints
+    np.testing.assert_allclose(centred[1, :, 1] - centred[0, :, 1], keypoints[1, :, 1] - keypoints[0, :, 1], atol=1e-5)
+
+
+def test_centre_path_holds_the_place_of_a_joint_that_is_lost() -> None:
+    keypoints = drawn(1, 4, 4, 3)
+    keypoints[0, [0, 2], 1] = np.nan
+    centred = centre_path(prepared_of(keypoints), 1).keypoints
+    assert np.isnan(centred[0, [0, 2], 1]).all()
+    np.testing.assert_array_equal(centred[0, 2, 3], keypoints[0, 2, 3] - keypoints[0, 1, 1])
+    np.testing.assert_array_equal(centred[0, 0, 3], keypoints[0, 0, 3] - keypoints[0, 1, 1])
+
+
+@pytest.mark.parametrize("step", [centre_first, centre_each, centre_path])
+@pytest.mark.parametrize("joint", [-1, 4])
+def test_a_joint_that_the_layout_lacks_is_refused(step: Callable[[Prepared, int], Prepared], joint: int) -> None:
+    with pytest.raises(RecipeError, match=f"joint {joint}; the layout has the joints 0 to 3"):
+        step(prepared_of(drawn(1, 2, 4, 3)), joint)
+
+
+def test_screen_puts_the_image_between_its_edges() -> None:
+    corners = prepared_of([[[[0, 0], [200, 100], [100, 50]]]])
+    np.testing.assert_allclose(screen(corners).keypoints[0, 0], [[-1, -0.5], [1, 0.5], [0, 0]], atol=1e-6)
+
+
+@pytest.mark.parametrize("meta", [{}, {"width": 200}, {"width": 0, "height": 3}, {"width": "wide", "height": 3}])
+def test_screen_says_that_it_needs_the_size_of_the_image(meta: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match="needs image coordinates and the columns width and height"):
+        screen(replace(prepared_of(drawn(1, 2, 3, 2)), meta=meta))
+
+
+def test_box_fits_what_is_seen_between_minus_one_and_one() -> None:
+    keypoints = drawn(2, 5, 4, 2) * np.array([3, 1], np.float32)
+    keypoints[0, 0, 0] = np.nan
+    boxed = box(prepared_of(keypoints)).keypoints
+    assert np.nanmin(boxed[..., 0]) == pytest.approx(-1, abs=1e-5)
+    assert np.nanmax(boxed[..., 0]) == pytest.approx(1, abs=1e-5)
+    assert np.nanmin(boxed[..., 1]) == pytest.approx(-np.nanmax(boxed[..., 1]), abs=1e-5)
+
+
+def test_clip_leaves_mean_zero_and_mean_square_distance_one() -> None:
+    keypoints = drawn(2, 5, 4, 2) * 30 + 200
+    keypoints[1, 2] = np.nan
+    seen = clip(prepared_of(keypoints)).keypoints.reshape(-1, 2)
+    seen = seen[~np.isnan(seen).any(1)]
+    np.testing.assert_allclose(seen.mean(0), 0, atol=1e-5)
+    assert (seen**2).sum(1).mean() == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("step", [box, clip])
+def test_a_sample_without_extent_is_only_shifted(step: Callable[[Prepared], Prepared]) -> None:
+    np.testing.assert_allclose(step(prepared_of(np.full((1, 3, 2, 2), 100.1))).keypoints, 0, atol=1e-5)
+
+
+def test_drop_empty_keeps_frames_and_their_numbers() -> None:
+    keypoints = drawn(2, 5, 3, 2)
+    keypoints[:, [0, 3]] = np.nan
+    kept = drop_empty(replace(prepared_of(keypoints), score=drawn(2, 5, 3)))
+    assert kept.frame.tolist() == [1, 2, 4]
+    assert kept.keypoints.shape == (2, 3, 3, 2)
+    assert kept.score is not None
+    assert kept.score.shape == (2, 3, 3)
