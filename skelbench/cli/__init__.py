@@ -59,14 +59,16 @@ def main() -> None:
         code = 0
     except OSError as error:
         code = _say(error, 1)
+    except Exception as error:
+        code = _say(RuntimeError(f"{type(error).__name__}: {error} (a bug; `skelbench -v ...` shows where)"), 1, error)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _say(error: Exception, code: int) -> int:
+def _say(error: Exception, code: int, cause: Exception | None = None) -> int:
     """Print an error on stderr, with its traceback after --verbose."""
     import logging
 
-    if logging.getLogger().isEnabledFor(logging.DEBUG):
-        logging.getLogger("skelbench").debug("", exc_info=error)
+    if logging.getLogger("skelbench").isEnabledFor(logging.DEBUG):
+        logging.getLogger("skelbench").debug("", exc_info=cause or error)
     click.echo(click.style("error: ", fg="red") + str(error), err=True)
     return code

@@ -1,0 +1,194 @@
+"""`skelbench info`: what is known of a data set, a store, a model, a method or a layout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from skelbench.cli import output
+from skelbench.cli.options import json_option
+from skelbench.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from skelbench.card import Card
+    from skelbench.store.reader import Store
+
+EXAMPLES = """\b
+Examples:
+  skelbench info nw_ucla
+  skelbench info lite --dataset nw_ucla
+  skelbench info kinect_v2 --json
+"""
+
+
+@click.command("info", epilog=EXAMPLES)
+@click.argument("name")
+@click.option("--dataset", help="A store: parameters and cost of a model or method on it.")
+@click.option("--recipe", default="default", show_default=True, help="With --dataset: the recipe to build it by.")
+@json_option
+def command(name: str, dataset: str | None, recipe: str, as_json: bool) -> None:
+    """Say what is known of NAME: a data set, a store (by name or path), a model, a method or a layout."""
+    from skelbench.registry import names
+    from skelbench.skeletons import layout_names
+
+    kinds = {"models": names("models"), "methods": names("methods")}
+    for kind in ("models", "methods"):
+        if name in kinds[kind] or (dataset and name.endswith(".py")):
+            _print(_network(kind, name, dataset, recipe), as_json)
+            return
+    if name in layout_names():
+        _print(_layout(name), as_json)
+        return
+    known = [*names("converters"), *kinds["models"], *kinds["methods"], *layout_names()]
+    if name not in known and not (Path(name) / "dataset.json").is_file():
+        raise UsageError(f"Nothing is called '{name}'. {nearest(name, known)} A store may be named by its path.")
+    _print(_dataset(name), as_json)
+
+
+def _print(facts: dict[str, Any], as_json: bool) -> None:
+    """Facts as JSON; or the plain ones, one a line, then the tables."""
+    if as_json:
+        output.emit(facts)
+        return
+    tables = {name: value for name, value in facts.items() if value and isinstance(value, list)}
+    tables = {name: rows for name, rows in tables.items() if isinstance(rows[0], dict)}
+    plain = {name: value for name, value in facts.items() if name not in tables}
+    output.pairs({
+        name: ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value for name, value in plain.items()
+    })  # fmt: skip
+    for name, rows in tables.items():
+        click.echo(f"\n{name}")
+        output.table(rows, rows[0])
+
+
+def _dataset(name: str) -> dict[str, Any]:
+    """A registered set's card; and what its store holds, where there is one."""
+    from skelbench.card import load_card
+    from skelbench.registry import find, names
+    from skelbench.store.reader import open_store
+    from skelbench.workspace import store_names, store_path
+
+    if name in store_names() or (Path(name) / "dataset.json").is_file():
+        store = open_store(store_path(name))
+        return {**_card(store.card), **_store(store)}
+    card = load_card(find("converters", name).toml)
+    protocols = [{"name": f"{name}/{one}"} for one in _protocol_names(name)] if name in names("splits") else []
+    return {**_card(card), "store": "none here yet", "obtain": card.obtain, "protocols": protocols}
+
+
+def _card(card: Card) -> dict[str, Any]:
+    """What the card says."""
+    return {
+        "name": card.name,
+        "title": card.title,
+        "layout": f"{card.layout.name} ({len(card.layout.joints)} joints)",
+        "channels": " ".join(f"{channel} ({card.units[channel]})" for channel in card.channels),
+        "fps": card.fps,
+        "pose_source": card.pose_source,
+        "score": card.score,
+        "prepare": list(card.prepare),
+        "licence": card.licence,
+        "citation": card.citation,
+        "not_kept": card.not_kept,
+        "targets": [
+            {"name": name, "kind": target.kind, "classes": len(target.classes), "source": target.source}
+            for name, target in card.targets.items()
+        ],
+        "classes": list(next(target.classes for target in card.targets.values())),
+        "columns": [{"name": name, "meaning": meaning} for name, meaning in card.columns.items()],
+    }
+
+
+def _store(store: Store) -> dict[str, Any]:
+    """What a store holds."""
+    info = store.info
+    return {
+        "store": str(store.path),
+        "samples": info.samples,
+        "rejects": info.rejects,
+        "poses": info.poses,
+        "frames": info.frames,
+        "fingerprint": info.fingerprint,
+        "limit": info.origin.limit,
+        "synthetic": info.origin.synthetic,
+        "protocols": [_protocol(store, name) for name in _protocol_names(info.name)],
+    }
+
+
+def _protocol(store: Store, name: str) -> dict[str, Any]:
+    """A protocol resolved on a store: counts, differences from the official ones, what the parts share."""
+    from skelbench.errors import SplitError
+    from skelbench.split import resolve
+
+    try:
+        split = resolve(store, name)
+    except SplitError as error:
+        return {"name": name, "train": "", "test": "", "left_out": "", "notes": str(error)}
+    notes = "; ".join([*split.official, *split.notes])
+    return {
+        "name": name,
+        "train": len(split.train),
+        "test": len(split.test),
+        "left_out": split.left_out,
+        "notes": notes,
+    }
+
+
+def _protocol_names(dataset: str) -> list[str]:
+    """Names of a set's protocols; none where nobody wrote them."""
+    from skelbench.registry import names
+    from skelbench.split import load_protocols
+
+    return list(load_protocols(dataset)) if dataset in names("splits") else []
+
+
+def _network(kind: Any, name: str, dataset: str | None, recipe: str) -> dict[str, Any]:
+    """A model's or method's title, source and recipes; its size on a data set."""
+    from skelbench import registry
+    from skelbench.recipe import plugin_card
+
+    card = plugin_card(registry.find(kind, name))
+    facts: dict[str, Any] = {
+        "name": name,
+        "title": card.title,
+        "source": card.source,
+        "recipes": [{"when": _conditions(block.when), "source": block.source} for block in card.recipe],
+    }
+    if dataset is not None:
+        from skelbench.run import RunRequest, preview_runs
+
+        chosen: dict[str, Any] = {"models": (name,)} if kind == "models" else {"method": name}
+        preview = preview_runs(RunRequest(dataset=dataset, recipe=recipe, **chosen))[0]
+        facts |= {"dataset": dataset, "parameters": preview.sizes.parameters, "gflops": preview.sizes.gflops}
+    return facts
+
+
+def _conditions(when: Mapping[str, str | tuple[str, ...]]) -> str:
+    """When a recipe applies, for people."""
+    listed = (f"{key} = {wanted if isinstance(wanted, str) else ' or '.join(wanted)}" for key, wanted in when.items())
+    return ", ".join(listed) or "always"
+
+
+def _layout(name: str) -> dict[str, Any]:
+    """Joints of a layout with their parents and mirror partners."""
+    from skelbench.skeletons import load_layout, mirror
+
+    layout = load_layout(name)
+    partners = mirror(layout).tolist()
+    return {
+        "name": name,
+        "source": layout.source,
+        "centre": layout.joints[layout.centre],
+        "joints": [
+            {
+                "index": index,
+                "joint": joint,
+                "parent": layout.joints[parent] if parent >= 0 else "",
+                "mirror": layout.joints[partners[index]] if partners[index] != index else "",
+            }
+            for index, (joint, parent) in enumerate(zip(layout.joints, layout.parents, strict=True))
+        ],
+    }
