@@ -39,7 +39,7 @@ def see(
     pitch, distance = camera.uniform(-0.1, 0.2), camera.uniform(2.4, 3.6)
     aside, deeper = scene.uniform(-0.3, 0.3), scene.uniform(-0.2, 0.2)
     placed = points @ rotation(np.array([0, yaw, 0])).T + [aside, _FLOOR, 0]
-    return placed @ rotation(np.array([pitch, 0, 0])).T + [0, 0, distance + deeper]
+    return np.asarray(placed @ rotation(np.array([pitch, 0, 0])).T + [0, 0, distance + deeper])
 
 
 def record(

@@ -100,7 +100,7 @@ def angles(
     size = action.size * style.reach * rng.uniform(0.9, 1.1)
     course = size * _course(action.rhythm, style.tempo * rng.uniform(0.95, 1.05), seconds, rng.uniform(0, 1))
     sway = rng.uniform(0.2, 0.6, (len(TURNS), 3)) * seconds[:, None, None] + rng.uniform(0, 1, (len(TURNS), 3))
-    found = style.posture + rng.normal(0, _POSTURE, (len(TURNS), 3)) + _IDLE * np.sin(2 * math.pi * sway)
+    found: np.ndarray = style.posture + rng.normal(0, _POSTURE, (len(TURNS), 3)) + _IDLE * np.sin(2 * math.pi * sway)
     for name, gain in _LIMBS[action.limbs].items():
         side = _other_side(name) if style.left_handed else name
         found[:, TURNS.index(side)] += course[:, None] * gain * _axes(side, action.direction)
@@ -109,16 +109,16 @@ def angles(
 
 def _course(rhythm: str, tempo: float, seconds: Float64[np.ndarray, " frames"], onset: float) -> np.ndarray:
     """How far the action has gone at each time: repeated about 0, or risen and fallen once."""
-    share = seconds / max(seconds[-1], 1e-9)
+    share, middle = seconds / max(seconds[-1], 1e-9), 0.4 + 0.2 * onset
     if rhythm == "slow":
-        return np.sin(2 * math.pi * (_SLOW * tempo * seconds + onset))
-    if rhythm == "fast":
-        return np.sin(2 * math.pi * (_FAST * tempo * seconds + onset))
-    middle = 0.4 + 0.2 * onset
-    if rhythm == "once":
-        return np.exp(-(((share - middle) * tempo / 0.12) ** 2))
-    rise, fall = (share - middle + 0.25) / 0.05, (share - middle - 0.25) / 0.05
-    return 1 / (1 + np.exp(-rise)) - 1 / (1 + np.exp(-fall))
+        course = np.sin(2 * math.pi * (_SLOW * tempo * seconds + onset))
+    elif rhythm == "fast":
+        course = np.sin(2 * math.pi * (_FAST * tempo * seconds + onset))
+    elif rhythm == "once":
+        course = np.exp(-(((share - middle) * tempo / 0.12) ** 2))
+    else:
+        course = 1 / (1 + np.exp(-(share - middle + 0.25) / 0.05)) - 1 / (1 + np.exp(-(share - middle - 0.25) / 0.05))
+    return np.asarray(course)
 
 
 def _axes(turn: str, direction: int) -> Float64[np.ndarray, " axes"]:
