@@ -184,9 +184,9 @@ def execute(cell: Cell, sink: Sink) -> Record:
     sink(Progress(cell.name, "check", text=_situation(cell, parts)))
     with own_randomness(fabric.device):
         method = _build(cell, parts).to(fabric.device)
-        size = sizes(method, parts.spec)
         fitting = fit(method, parts.train.batches)
         _push(cell, parts, method)
+        size = sizes(method, parts.spec)
     job = Job(
         optim=cell.resolved.optim,
         data=parts.train,
@@ -233,9 +233,9 @@ def preview(cell: Cell) -> Preview:
     optim, batch = cell.resolved.optim, cell.resolved.data.batch
     with own_randomness(fabric.device):
         method = _build(cell, parts).to(fabric.device)
-        size = sizes(method, parts.spec)
         fits = any(callable(getattr(module, "fit", None)) for module in method.modules())
         flight = None if fits else _push(cell, parts, method)
+        size = sizes(method, parts.spec)
     steps = optim.epochs * max(1, len(cell.split.train) // batch)
     seconds = steps * flight.step_seconds if flight else 0.0
     return Preview(

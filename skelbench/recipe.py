@@ -337,6 +337,8 @@ def _section(model: type[Any], name: str, settings: Mapping[str, Setting]) -> An
 
 def _tuples(value: Any) -> Any:
     """Lists as tuples, all the way down: TOML has only the one, our types only the other."""
+    if isinstance(value, dict):
+        return {key: _tuples(entry) for key, entry in value.items()}
     return tuple(_tuples(entry) for entry in value) if isinstance(value, list) else value
 
 

@@ -216,10 +216,19 @@ def write_whole(path: Path, content: bytes) -> None:
     draft.replace(path)
 
 
-def checkpoint_bytes(method: nn.Module, metadata: Mapping[str, str]) -> bytes:
-    """Weights and buffers as a safetensors file."""
+def checkpoint_bytes(method: nn.Module, about: Mapping[str, str]) -> bytes:
+    """Weights and buffers as a safetensors file; the same bytes for the same weights.
+
+    Args:
+        method: Encoder and head.
+        about: What the file says of itself, as JSON under the metadata key `skelbench`.
+
+    Returns:
+        The file.
+    """
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in method.state_dict().items()}
-    return bytes(save_tensors(tensors, dict(metadata)))
+    # one key only: safetensors writes several in an order that changes from call to call
+    return bytes(save_tensors(tensors, {"skelbench": json.dumps(dict(about), sort_keys=True)}))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,332 @@
+import json
+import multiprocessing
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from skelbench.errors import RecipeError, RunError, SplitError, UsageError
+from skelbench.execute import Progress
+from skelbench.record import read_record
+from skelbench.run import RunRequest, RunResult, plan_runs, preview_runs, read_standing, run
+
+pytestmark = pytest.mark.usefixtures("store")
+FEW = ("optim.epochs=2", "data.batch=24", "data.frames=8")
+NET = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, spec, *, width: int = 4) -> None:
+        super().__init__()
+        self.out_channels = width
+        self.conv = nn.Conv2d(spec.channels, width, 1)
+
+    def forward(self, x, slot):
+        return {}
+"""
+
+
+def request(*overrides: str, **changes: Any) -> RunRequest:
+    return RunRequest(dataset="nw_ucla", overrides=(*FEW, *overrides), device="cpu", **changes)
+
+
+def one(asked: RunRequest) -> RunResult:
+    (result,) = run(asked)
+    return result
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> Callable[[str], str]:
+    def write(body: str = "self.conv(x)") -> str:
+        path = tmp_path / "mynet.py"
+        path.write_text(NET.format(body))
+        return str(path)
+
+    return write
+
+
+def test_a_run_leaves_what_others_read() -> None:
+    result = one(request())
+    names = {path.name for path in result.folder.iterdir()}
+    assert names == {".lock", "checkpoint.safetensors", "log.jsonl", "predictions.parquet", "record.json"}
+    record = read_record(result.folder / "record.json")
+    assert record == result.record
+    assert record.state == "done"
+    assert result.folder.name == "seed0"
+    assert result.folder.parent.name == record.key[:8]
+    assert (record.split.train, record.split.test, record.epochs, record.parameters) == (48, 24, 2, 78_914)
+    assert record.stages[0].values["optim.epochs"].layer == "-o"
+    assert record.metrics["top1"].interval_over == "subject"
+
+
+def test_the_record_can_be_computed_again_from_the_predictions() -> None:
+    result = one(request("optim.epochs=0", method="posestats"))
+    table = pd.read_parquet(result.folder / "predictions.parquet")
+    right = np.stack(table["logits"]).argmax(1) == table["target"]
+    assert result.record is not None
+    assert right.mean() == result.record.metrics["top1"].value
+    assert list(table["sample_id"]) == sorted(table["sample_id"])
+    assert len(table) == 24
+
+
+def test_the_baselines_order_themselves() -> None:
+    found = {}
+    for method in ("majority", "centroid", "posestats"):
+        record = one(request("optim.epochs=0", method=method)).record
+        assert record is not None
+        found[method] = record.metrics["top1"].value or 0
+    assert found["majority"] == pytest.approx(1 / 3)
+    assert found["majority"] < found["centroid"] < found["posestats"]
+
+
+def test_lite_learns_the_classes() -> None:
+    overrides = ("optim.epochs=12", "data.batch=8", "data.frames=16", 'data.clips=["resample:0.8-1"]')
+    overrides += ('data.prepare=["by-id", "centre-first:1"]',)
+    record = one(RunRequest(dataset="nw_ucla", overrides=overrides)).record
+    assert record is not None
+    assert (record.metrics["top1"].value or 0) > 0.9
+
+
+def test_the_same_command_says_that_it_is_done() -> None:
+    first, second = one(request()), one(request())
+    assert second.message == f"done already: {first.message}"
+    assert second.record == first.record
+    again = one(request(overwrite="always"))
+    assert "already" not in again.message
+    assert again.record is not None
+    assert first.record is not None
+    assert again.record.metrics == first.record.metrics
+    assert again.record.checkpoint_sha256 == first.record.checkpoint_sha256
+
+
+def test_a_run_of_other_code_is_said_and_kept() -> None:
+    path = one(request()).folder / "record.json"
+    table = json.loads(path.read_text())
+    path.write_text(json.dumps({**table, "code_version": "0.0.1+0"}))
+    assert "by skelbench 0.0.1+0, this is " in one(request()).message
+    assert "--overwrite always" in one(request()).message
+
+
+def test_seeds_are_runs_of_one_key_and_differ() -> None:
+    results = run(request(seeds=(0, 1)))
+    assert [result.folder.name for result in results] == ["seed0", "seed1"]
+    assert results[0].folder.parent == results[1].folder.parent
+    records = [result.record for result in results]
+    assert records[0] is not None
+    assert records[1] is not None
+    assert records[0].checkpoint_sha256 != records[1].checkpoint_sha256
+
+
+def test_the_key_follows_what_is_computed_and_nothing_else(net: Callable[[str], str], tmp_path: Path) -> None:
+    def key(asked: RunRequest) -> str:
+        return plan_runs(asked)[0].key
+
+    base = key(request())
+    assert key(request(seeds=(5,), threads=2, runs=tmp_path / "elsewhere")) == base
+    assert key(request("optim.lr=0.1")) == base  # the value that the recipe has anyway
+    others = [
+        request("optim.lr=0.2"), request(limit=12), request(precision="bf16-mixed"), request(method="posestats"),
+        request(streams=(("bone",),)), request(streams=(("joint", "bone"),)),
+    ]  # fmt: skip
+    keys = {key(asked) for asked in others}
+    assert len(keys | {base}) == 7
+    before = key(request(models=(net("self.conv(x)"),)))
+    assert key(request(models=(net("self.conv(x) * 2"),))) != before
+
+
+def test_streams_are_one_network_or_several() -> None:
+    both, bone = run(request(streams=(("joint", "bone"), ("bone",))))
+    assert both.record is not None
+    assert both.record.streams == ("joint", "bone")
+    assert "lite-supervised-joint+bone" in str(both.folder)
+    assert bone.record is not None
+    assert bone.record.streams == ("bone",)
+
+
+def test_a_limit_thins_both_parts_evenly() -> None:
+    result = one(request("optim.epochs=0", limit=9, method="posestats"))
+    assert result.record is not None
+    assert (result.record.split.train, result.record.split.test, result.record.limit) == (9, 9, 9)
+    assert result.record.metrics["per_class_support"].per_class == (3, 3, 3, 0, 0, 0, 0, 0, 0, 0)
+
+
+def test_a_model_named_by_path_runs(net: Callable[[str], str]) -> None:
+    result = one(request(models=(net("self.conv(x)"),), recipe="small"))
+    assert result.state == "done"
+    assert result.record is not None
+    assert (result.record.model, result.record.recipe) == ("mynet", "small")
+    assert "mynet.py" in result.record.command
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("self.conv(x)[:, :2]", r"Supervised on Net on a training batch of 24 samples.*RuntimeError.*shapes"),
+        ("self.conv(x) * float('nan')", "the loss of the first batch is nan"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("self.conv(x).new_zeros(3, 4, 1, 1)", "Supervised on Net"),
+    ],
+)
+def test_what_does_not_fit_is_one_line_before_training(net: Callable[[str], str], body: str, words: str) -> None:
+    result = one(request(models=(net(body),)))
+    assert result.state == "failed"
+    assert isinstance(result.error, RunError)
+    assert "\n" not in result.message
+    with pytest.raises(RunError, match=words):
+        raise result.error
+    assert read_record(result.folder / "record.json").state == "failed"
+    assert "Traceback" in (result.folder / "error.txt").read_text()
+
+
+def test_a_failed_run_is_tried_again_and_does_not_stop_the_rest(net: Callable[[str], str]) -> None:
+    path = net("1 / 0")
+    first, second = run(request(models=(path, "lite")))
+    assert (first.state, second.state) == ("failed", "done")
+    shutil.copy(net("self.conv(x)"), Path(path).with_name("good.py"))
+    assert one(request(models=(str(Path(path).with_name("good.py")),))).state == "done"
+
+
+def test_a_divergence_is_a_record_with_the_samples() -> None:
+    asked = request("optim.lr=1e9", "optim.warmup=0", "optim.epochs=5")
+    result = one(asked)
+    assert result.state == "diverged"
+    assert result.record is not None
+    assert result.record.metrics == {}
+    assert "a0" in result.message
+    assert "Lower optim.lr" in result.message
+    assert "diverged already" in one(asked).message
+
+
+def test_the_preview_prints_every_value_and_writes_no_run() -> None:
+    (shown,) = preview_runs(request("optim.lr=0.3"))
+    assert shown.settings["optim.lr"].layer == "-o"
+    assert shown.seconds > 0
+    assert shown.sizes.parameters == 78_914
+    assert (shown.train, shown.test, shown.chance) == (48, 24, 0.1)
+    assert "48 training and 24 test samples, 10 classes; chance top1 10.0 %" in shown.messages
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("method", ["majority", "centroid", "posestats"])
+def test_what_is_fitted_can_be_previewed(method: str) -> None:
+    (shown,) = preview_runs(RunRequest(dataset="nw_ucla", method=method))
+    assert shown.seconds == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"dataset": "nw_ucl"}, UsageError, "No store 'nw_ucl' .*Did you mean 'nw_ucla'"),
+        ({"protocol": "xvew"}, UsageError, "No protocol 'xvew' .*Did you mean 'xview'"),
+        ({"models": ("lita",)}, UsageError, "Did you mean 'lite'"),
+        ({"models": ("./nowhere.py",)}, UsageError, r"No file \./nowhere\.py"),
+        ({"method": "supervized"}, UsageError, "Did you mean 'supervised'"),
+        ({"recipe": "smal"}, RecipeError, "Did you mean 'small'"),
+        ({"overrides": ("optim.lrr=1",)}, RecipeError, r"Did you mean 'optim\.lr'"),
+        ({"overrides": ('data.prepare=["by-idd"]',)}, RecipeError, "by-id"),
+        ({"overrides": ('data.clips=["resampel:1"]',)}, RecipeError, "resample"),
+        ({"streams": (("jiont",),)}, RecipeError, "joint"),
+        ({"seeds": ()}, UsageError, "at least one"),
+        ({"seeds": (1, 1)}, UsageError, "given twice"),
+        ({"seeds": (-1,)}, UsageError, "from 0 to"),
+        ({"limit": 0}, UsageError, "--limit 0: expected at least 1"),
+    ],
+)
+def test_a_wrong_request_is_refused_before_anything_runs(
+    changes: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        run(RunRequest(**{"dataset": "nw_ucla", **changes}))
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"device": "gpu"}, "No device 'gpu'"),
+        ({"device": "cuda:9"}, "CUDA devices"),
+        ({"precision": "8"}, "No precision '8'"),
+        ({"overrides": ("model.kernel=4",)}, "model.kernel is 4"),
+        ({"overrides": ('optim.groups=[{ match = ["x"] }]',)}, "match no trained parameter"),
+    ],
+)
+def test_what_only_shows_when_a_cell_is_built_is_an_error_of_its_result(changes: dict[str, Any], words: str) -> None:
+    result = one(RunRequest(**{"dataset": "nw_ucla", **changes}))
+    assert result.state == "failed"
+    assert words in result.message
+    assert isinstance(result.error, UsageError | RecipeError)
+    assert not (result.folder / "record.json").exists()
+
+
+def test_epochs_for_what_has_no_loss_are_refused() -> None:
+    result = one(request("optim.epochs=3", method="posestats"))
+    assert "Posestats has no loss, but optim.epochs is 3" in result.message
+
+
+def test_a_protocol_that_does_not_hold_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('[protocols.xs]\ntitle="x"\nsource="me"\ntrain={subject=[1]}\ntest={subject=[9]}\n')
+    with pytest.raises(SplitError, match="no sample for test"):
+        run(request(splits=str(path)))
+
+
+def test_all_protocols_run_one_after_the_other(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    rule = 'title="x"\nsource="me"\ntest="rest"\n'
+    path.write_text(f"[protocols.a]\n{rule}train={{subject=[1]}}\n[protocols.b]\n{rule}train={{camera=[1]}}\n")
+    results = run(request("optim.epochs=0", splits=str(path), protocol="all", method="posestats"))
+    assert [result.record.protocol for result in results if result.record] == ["a", "b"]
+
+
+def test_ctrl_c_leaves_a_run_that_goes_on() -> None:
+    def stop(progress: Progress) -> None:
+        if (progress.phase, progress.done) == ("train", 1):
+            raise KeyboardInterrupt
+
+    (result,) = run(request(), stop)
+    assert result.state == "partial"
+    assert result.message == "stopped after epoch 1 of 2; the same command goes on from there"
+    assert read_standing(result.folder).state == "partial"
+    resumed = one(request())
+    assert "resumed after epoch 1 of 2" in resumed.message
+    whole = one(request(runs=Path("other")))
+    assert resumed.record is not None
+    assert whole.record is not None
+    assert resumed.record.checkpoint_sha256 == whole.record.checkpoint_sha256
+    assert resumed.record.predictions_sha256 == whole.record.predictions_sha256
+
+
+def test_a_damaged_record_is_named() -> None:
+    folder = one(request()).folder
+    (folder / "record.json").write_text("{}")
+    assert "record.json" in one(request()).message
+    assert one(request(overwrite="always")).state == "done"
+
+
+def _hold(folder: str, ready: Any, done: Any) -> None:
+    from skelbench.run import _locked
+
+    with _locked(Path(folder)):
+        ready.set()
+        done.wait(20)
+
+
+def test_two_processes_do_not_run_one_cell() -> None:
+    folder = one(request()).folder
+    context = multiprocessing.get_context("fork")
+    ready, done = context.Event(), context.Event()
+    holder = context.Process(target=_hold, args=(str(folder), ready, done))
+    holder.start()
+    try:
+        assert ready.wait(20)
+        result = one(request(overwrite="always"))
+    finally:
+        done.set()
+        holder.join()
+    assert (result.state, result.message) == ("partial", "another process is running it; left to that")
+    assert (folder / "record.json").exists()
