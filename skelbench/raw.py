@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import BinaryIO, Protocol, TypeVar
+from typing import BinaryIO, Protocol, TypeVar, runtime_checkable
 
 from skelbench.sample import MetaValue
 
@@ -19,6 +19,7 @@ class RawItem:
     reject: str | None = None  # why it cannot become a sample, where names alone show it
 
 
+@runtime_checkable  # the types of arguments are checked in every test
 class RawSource(Protocol):
     """A folder, a zip or a tar (or several as one), read without unpacking."""
 
