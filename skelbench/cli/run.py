@@ -52,11 +52,13 @@ def command(*, dry_run: bool, as_json: bool, record: Path | None, **given: Any) 
     A run that is done says so; one that was stopped goes on where it was. --dry-run prints every value with the
     layer and the source it came from, pushes one batch through, and says what the run will cost.
     """
-    from skelbench.run import RunRequest, preview_runs, request_from, run
+    from skelbench.run import RunRequest, preview_runs, run
 
     seeds = _seeds(given.pop("seeds"), given.pop("seed"))
     given["streams"] = tuple(tuple(part.strip() for part in text.split(",")) for text in given["streams"])
     if record is not None:
+        from skelbench.run import request_from
+
         request = request_from(record, _only_where(given), seeds=seeds)
     elif given["dataset"] is None:
         raise click.UsageError("Name a store with --dataset, or a record with --from.")
