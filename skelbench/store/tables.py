@@ -209,9 +209,15 @@ def _read(path: Path, count: int | None) -> pa.Table:
                 raise StoreError(f"{path}: {rows} rows, dataset.json says {count}. Convert again.")
             if rows > _ROWS_PER_BYTE * path.stat().st_size:
                 raise StoreError(f"{path}: claims {rows} rows in {path.stat().st_size} bytes. Convert again.")
-            return file.read()
-    except (OSError, pa.ArrowException) as error:
+            table = file.read()
+            table.validate(full=True)  # lengths of lists, and that text is UTF-8
+    except (OSError, MemoryError, UnicodeDecodeError, pa.ArrowException) as error:
         raise StoreError(f"{path}: cannot be read as Parquet ({error}). Convert again.") from error
+    if table.num_rows != rows:
+        raise StoreError(f"{path}: holds {table.num_rows} rows and claims {rows}. Convert again.")
+    if len(set(table.column_names)) < table.num_columns:
+        raise StoreError(f"{path}: two columns of one name among {table.column_names}. Convert again.")
+    return table
 
 
 def _same_type(found: pa.DataType, wanted: pa.DataType) -> bool:

@@ -193,6 +193,10 @@ def with_column(name: str, values: list[Any], kind: pa.DataType) -> Callable[[pa
     return change
 
 
+def not_utf8(rows: int) -> pa.Array:
+    return pa.array([b"\xff"] * rows, pa.binary()).view(pa.string())
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -206,6 +210,9 @@ def with_column(name: str, values: list[Any], kind: pa.DataType) -> Callable[[pa
         (with_column("n_frames", [-1, 0, 6, 4], pa.int64()), "a count is negative"),
         (with_column("n_frames", [3, None, 6, 4], pa.int64()), "column 'n_frames': int64 with 1 nulls"),
         (with_column("label", ["a", "b", "c", "d"], pa.string()), "column 'label': string with 0 nulls"),
+        (lambda table: table.rename_columns(["take", *table.column_names[1:]]), "two columns of one name"),
+        (lambda table: table.set_column(0, "sample_id", not_utf8(4)), "cannot be read as Parquet"),
+        (lambda table: table.rename_columns(["x", *table.column_names[1:]]), "column 'sample_id': no such column"),
         (with_column("extra", [[1]] * 4, pa.list_(pa.int8())), "column 'extra' is list<.*expected text, int64 or"),
     ],
 )
@@ -232,6 +239,21 @@ def test_more_rows_than_bytes_are_a_bomb(store_path: Path, forge: Any) -> None:
     table = pa.table({"sample_id": ["a"] * zeros.size, "start": zeros, "end": zeros, "label": zeros})
     pq.write_table(table, store_path / "segments.parquet", compression="zstd")
     refused(store_path, r"segments\.parquet: claims 300000 rows in \d+ bytes")
+
+
+def test_fewer_rows_than_the_footer_claims_are_refused(store_path: Path) -> None:
+    path = store_path / "samples.parquet"
+    rewrite(path, lambda table: table.slice(1))
+    data = path.read_bytes()
+    rows = b"\x16\x06\x19"  # num_rows, 3 as a zigzag number, and the list of row groups that follows
+    assert data.count(rows) == 1
+    path.write_bytes(data.replace(rows, b"\x16\x08\x19"))
+    refused(store_path, r"samples\.parquet: holds 3 rows and claims 4")
+
+
+def test_segments_of_other_columns_are_refused(store_path: Path) -> None:
+    rewrite(store_path / "segments.parquet", lambda table: table.drop_columns("end"))
+    refused(store_path, r"segments\.parquet: columns .* without nulls")
 
 
 def test_segments_of_unknown_samples_are_refused(store_path: Path) -> None:
