@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import BinaryIO, Literal, TypeAlias, TypeVar, cast
+from typing import Literal, TypeAlias, TypeVar, cast
 
 from skelbench.errors import RawFormatError, UsageError
 from skelbench.folders import FileMember, list_folder, read_file
@@ -84,7 +84,7 @@ class Source:
         """Bytes of a member, as listed; 0 for one that there is not."""
         return self._entries[path][1].size if path in self._entries else 0
 
-    def open(self, path: str) -> BinaryIO:
+    def open(self, path: str) -> io.BytesIO:
         """Open a member for reading; it is read whole, since none is larger than the source allows.
 
         Raises:
