@@ -204,7 +204,8 @@ def execute(cell: Cell, sink: Sink) -> Record:
         return _record(cell, lost)
     sink(Progress(cell.name, "test"))
     began = time.perf_counter()
-    predictions = predict(method, parts.test.batches(), ids=parts.test_items.ids, outputs=parts.outputs)
+    with own_randomness(fabric.device):
+        predictions = predict(method, parts.test.batches(), ids=parts.test_items.ids, outputs=parts.outputs)
     clock["test"] = time.perf_counter() - began
     metrics = measure(predictions, parts.task, primary=cell.split.protocol.metric, subjects=_column(cell, "subject"))
     digests = _save(cell, method, predictions)
@@ -234,7 +235,8 @@ def preview(cell: Cell) -> Preview:
     with own_randomness(fabric.device):
         method = _build(cell, parts).to(fabric.device)
         fits = any(callable(getattr(module, "fit", None)) for module in method.modules())
-        flight = None if fits else _push(cell, parts, method)
+        # the first push pays for what the libraries set up; the second tells what a step takes
+        flight = None if fits else [_push(cell, parts, method) for _ in range(2)][-1]
         size = sizes(method, parts.spec)
     steps = optim.epochs * max(1, len(cell.split.train) // batch)
     seconds = steps * flight.step_seconds if flight else 0.0

@@ -108,6 +108,7 @@ class Ask:
     prepare: tuple[str, ...] = ()  # the card's usual list; empty for the runner's
     streams: tuple[str, ...] = ()  # of --streams; empty for the recipe's
     overrides: tuple[str, ...] = ()  # of -o, each "key=value"
+    settled: Mapping[str, Setting] | None = None  # of a record: all values, instead of the layers
 
 
 @dataclass(frozen=True)
@@ -270,6 +271,9 @@ def flat(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 def _layers(ask: Ask, model: registry.Plugin, method: registry.Plugin) -> Iterator[tuple[str, Setting]]:
     """All settings of all layers that apply, in the order in which they win."""
+    if ask.settled is not None:
+        yield from ask.settled.items()
+        return
     named = _recipe_name(ask.recipe) if not _is_file(ask.recipe) else "default"
     context = {
         "dataset": ask.dataset,

@@ -6,9 +6,10 @@ import json
 import re
 import shlex
 import traceback
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -32,7 +33,7 @@ from skelbench.execute import (
 from skelbench.planning import spread
 from skelbench.provenance import code_version
 from skelbench.raw import RawItem
-from skelbench.recipe import Ask, Choice, Resolved, default_choice, resolve
+from skelbench.recipe import Ask, Choice, Resolved, Setting, default_choice, resolve
 from skelbench.record import Record, read_record, write_record
 from skelbench.split import Split, load_protocols
 from skelbench.split import resolve as resolve_split
@@ -67,6 +68,7 @@ class RunRequest:
     limit: int | None = None  # samples a part, spread over classes, subjects and cameras
     overwrite: Literal["never", "always"] = "never"
     runs: Path = field(default_factory=runs_folder)
+    repeats: Record | None = None  # whose values are taken as they are, instead of the recipe's
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,7 @@ def plan_runs(request: RunRequest) -> list[Cell]:
             for streams in request.streams or ((),):
                 resolved = _resolved(request, store, split, (model, streams))
                 key = run_key(store, split, resolved, precision=request.precision, limit=request.limit)
+                _check_repeated(request.repeats, store, split, key)
                 base = request.runs / _folder(resolved) / key[:8]
                 cells += [
                     Cell(
@@ -206,6 +209,45 @@ def run_key(store: Store, split: Split, resolved: Resolved, *, precision: str, l
         "files": {kind: _source(choice) for kind, choice in (("model", resolved.model), ("method", resolved.method))},
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def request_from(path: Path, where: Mapping[str, Any], *, seeds: tuple[int, ...] = ()) -> RunRequest:
+    """Ask for the run of a record again.
+
+    Args:
+        path: A record.json.
+        where: Further fields of a `RunRequest` that do not change what is computed: device, threads, runs, overwrite.
+        seeds: Other seeds; empty for the record's.
+
+    Returns:
+        A request whose values are the record's, whatever the recipes say by now.
+
+    Raises:
+        RunError: If the file is no record, or of a run that this version cannot repeat.
+    """
+    record = read_record(path)
+    try:
+        words = shlex.split(record.command)
+    except ValueError as error:
+        raise RunError(f"{path}: its command cannot be read: {error}.") from error
+    given = {name: value for name, value in pairwise(words) if name.startswith("-")}
+    if len(record.stages) != 1 or record.fold is not None or "--dataset" not in given:
+        raise RunError(f"{path}: is not of a run of one stage by `skelbench run`, which is what can be repeated.")
+    return RunRequest(
+        dataset=given["--dataset"],
+        protocol=record.protocol,
+        splits=given.get("--splits"),
+        models=(given.get("--model", record.model),),
+        method=given.get("--method", record.method),
+        streams=(record.streams,) if "--streams" in given else (),
+        recipe=given.get("--recipe", "default"),
+        overrides=tuple(word for flag, word in pairwise(words) if flag == "-o"),
+        seeds=seeds or (record.seed,),
+        precision=given.get("--precision", "32-true"),
+        limit=record.limit,
+        repeats=record,
+        **where,
+    )
 
 
 def read_standing(folder: Path) -> Standing:
@@ -351,10 +393,31 @@ def _resolved(request: RunRequest, store: Store, split: Split, choice: tuple[str
             prepare=store.card.prepare,
             streams=choice[1],
             overrides=request.overrides,
+            settled=None if request.repeats is None else _settled(request.repeats),
         )
     )
     check_recipe(resolved.data)
     return resolved
+
+
+def _settled(record: Record) -> dict[str, Setting]:
+    """The values of a record, each with the layer and source it has there."""
+    return {key: Setting(one.value, one.layer, one.source) for key, one in record.stages[0].values.items()}
+
+
+def _check_repeated(record: Record | None, store: Store, split: Split, key: str) -> None:
+    """Refuse to call another run a repetition; say what differs."""
+    if record is None or record.key == key:
+        return
+    differs = []
+    if record.data[0].fingerprint != store.info.fingerprint:
+        differs.append(
+            f"the data (fingerprint {store.info.fingerprint[:8]}, recorded {record.data[0].fingerprint[:8]})"
+        )
+    if record.split.digest != split.digest:
+        differs.append(f"the split (digest {split.digest[:8]}, recorded {record.split.digest[:8]})")
+    what = " and ".join(differs) or "a file or setting"
+    raise UsageError(f"This is not the run of the record: {what} differs. To run it nevertheless: {record.command}")
 
 
 def _limited(store: Store, split: Split, limit: int | None) -> Split:

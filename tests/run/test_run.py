@@ -12,7 +12,7 @@ import pytest
 from skelbench.errors import RecipeError, RunError, SplitError, UsageError
 from skelbench.execute import Progress
 from skelbench.record import read_record
-from skelbench.run import RunRequest, RunResult, plan_runs, preview_runs, read_standing, run
+from skelbench.run import RunRequest, RunResult, plan_runs, preview_runs, read_standing, request_from, run
 
 pytestmark = pytest.mark.usefixtures("store")
 FEW = ("optim.epochs=2", "data.batch=24", "data.frames=8")
@@ -299,6 +299,29 @@ def test_ctrl_c_leaves_a_run_that_goes_on() -> None:
     assert whole.record is not None
     assert resumed.record.checkpoint_sha256 == whole.record.checkpoint_sha256
     assert resumed.record.predictions_sha256 == whole.record.predictions_sha256
+
+
+def test_a_record_is_repeated_whatever_the_recipes_say(net: Callable[[str], str]) -> None:
+    model = net("self.conv(x)")
+    first = one(request(models=(model,), limit=20, streams=(("bone",),), seeds=(3,)))
+    assert first.record is not None
+    Path(model).with_suffix(".toml").write_text('[[recipe]]\nwhen = {}\nsource = "new"\nmodel.width = 7\n')
+    again = one(request_from(first.folder / "record.json", {"runs": Path("again"), "device": "cpu"}))
+    assert again.record is not None
+    for name in ("key", "seed", "stages", "command", "predictions_sha256", "checkpoint_sha256", "recipe"):
+        assert getattr(again.record, name) == getattr(first.record, name), name
+    others = run(request_from(first.folder / "record.json", {"runs": Path("again")}, seeds=(4, 5)))
+    assert [result.folder.name for result in others] == ["seed4", "seed5"]
+
+
+def test_what_is_no_longer_the_recorded_run_is_refused(net: Callable[[str], str], tmp_path: Path) -> None:
+    path = one(request(models=(net("self.conv(x)"),))).folder / "record.json"
+    net("self.conv(x) * 2")
+    with pytest.raises(UsageError, match=r"a file or setting differs. To run it nevertheless: skelbench run"):
+        run(request_from(path, {}))
+    path.write_text("{}")
+    with pytest.raises(RunError, match="schema_version"):
+        request_from(path, {})
 
 
 def test_a_damaged_record_is_named() -> None:
