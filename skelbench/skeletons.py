@@ -123,7 +123,8 @@ def adjacency(layout: Layout) -> Float32[np.ndarray, "3 joints joints"]:
         if parent >= 0:
             inward[child, parent] = 1
     subsets = np.stack([np.eye(count, dtype=np.float32), inward, inward.T])
-    return subsets / np.maximum(subsets.sum(1, keepdims=True), 1)
+    normed: np.ndarray = subsets / np.maximum(subsets.sum(1, keepdims=True), 1)
+    return normed
 
 
 def _problem(layout: Layout) -> str:

@@ -16,7 +16,7 @@ class Verbs(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The verbs in the order of a user's work."""
-        return list(VERBS)
+        return [*VERBS]  # `list` is a module of this package
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         """Import one verb."""

@@ -13,7 +13,7 @@ from skelbench.cli import output
 from skelbench.cli.options import PATH, dry_run_option, json_option, overwrite_option
 
 if TYPE_CHECKING:
-    from skelbench.convert import PlanReport, Progress, Report
+    from skelbench.report import PlanReport, Progress, Report
 
 EXAMPLES = """\b
 Examples:
@@ -23,7 +23,7 @@ Examples:
 """
 
 
-@click.command("convert", epilog=EXAMPLES)
+@click.command("convert", short_help="Raw data in, a verified store out.", epilog=EXAMPLES)
 @click.argument("name")
 @click.option("--raw", type=PATH, multiple=True, required=True, help="Folder, zip or tar; repeat for several.")
 @click.option("--out", type=PATH, help="The store's own path.  [default: data/NAME]")

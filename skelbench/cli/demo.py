@@ -21,7 +21,7 @@ STEPS = (
 )
 
 
-@click.command("demo", epilog="Example:  skelbench demo --samples 300")
+@click.command("demo", short_help="The whole way on made-up data.", epilog="Example:  skelbench demo --samples 300")
 @click.option("--out", type=PATH, default="demo", show_default=True, help="Folder of all that it makes.")
 @click.option("--samples", type=click.IntRange(min=64), default=600, show_default=True, help="Made-up recordings.")
 def command(out: Path, samples: int) -> None:

@@ -24,7 +24,7 @@ Examples:
 """
 
 
-@click.command("info", epilog=EXAMPLES)
+@click.command("info", short_help="What is known of a data set, store, model, method or layout.", epilog=EXAMPLES)
 @click.argument("name")
 @click.option("--dataset", help="A store: parameters and cost of a model or method on it.")
 @click.option("--recipe", default="default", show_default=True, help="With --dataset: the recipe to build it by.")
@@ -166,7 +166,7 @@ def _network(kind: Any, name: str, dataset: str | None, recipe: str) -> dict[str
     return facts
 
 
-def _conditions(when: Mapping[str, str | tuple[str, ...]]) -> str:
+def _conditions(when: Mapping[Any, str | tuple[str, ...]]) -> str:
     """When a recipe applies, for people."""
     listed = (f"{key} = {wanted if isinstance(wanted, str) else ' or '.join(wanted)}" for key, wanted in when.items())
     return ", ".join(listed) or "always"

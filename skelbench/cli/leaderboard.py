@@ -15,7 +15,7 @@ Examples:
 """
 
 
-@click.command("leaderboard", epilog=EXAMPLES)
+@click.command("leaderboard", short_help="Build the tables from the records.", epilog=EXAMPLES)
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 when a table differs from its records.")
 @click.option(
     "--publish", is_flag=True, help="First copy the records of runs/, without predictions, beside the tables."

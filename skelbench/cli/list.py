@@ -12,7 +12,11 @@ from skelbench.errors import UsageError, nearest
 from skelbench.registry import Kind, plugins
 
 
-@click.command("list", epilog="Examples:  skelbench list   skelbench list datasets   skelbench list runs --json")
+@click.command(
+    "list",
+    short_help="What there is, by name.",
+    epilog="Examples:  skelbench list   skelbench list datasets   skelbench list runs --json",
+)
 @click.argument("kind", required=False)
 @json_option
 def command(kind: str | None, as_json: bool) -> None:

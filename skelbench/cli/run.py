@@ -24,7 +24,7 @@ Examples:
 """
 
 
-@click.command("run", epilog=EXAMPLES)
+@click.command("run", short_help="Train, score once, leave a record.", epilog=EXAMPLES)
 @click.option("--dataset", help="Name of a store in data/, or the path of one.")
 @click.option("--protocol", help="What is scored; `all` for each.  [default: the set's first]")
 @click.option(

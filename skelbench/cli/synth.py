@@ -16,7 +16,7 @@ Examples:
 """
 
 
-@click.command("synth", epilog=EXAMPLES)
+@click.command("synth", short_help="Make up raw files of a data set.", epilog=EXAMPLES)
 @click.argument("name")
 @click.option("--samples", type=click.IntRange(min=1), default=256, show_default=True, help="How many recordings.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of all that is drawn.")

@@ -8,7 +8,9 @@ from skelbench.cli import output
 from skelbench.cli.options import PATH, json_option
 
 
-@click.command("verify", epilog="Example:  skelbench verify data/ntu60")
+@click.command(
+    "verify", short_help="Check that a store is what it says.", epilog="Example:  skelbench verify data/ntu60"
+)
 @click.argument("store", type=PATH)
 @json_option
 def command(store: Path, as_json: bool) -> None:
