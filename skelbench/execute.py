@@ -2,8 +2,8 @@
 
 import hashlib
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -40,7 +40,6 @@ from skelbench.train import Epoch, Job, Trained, checkpoint_bytes, draw_seed, ow
 CHECKPOINT = "checkpoint.safetensors"
 PREDICTIONS = "predictions.parquet"
 CACHE = ".cache"  # of prepared samples, beside the store
-EVALUATION = "supervised"
 
 Phase: TypeAlias = Literal["prepare", "check", "train", "test", "end"]
 
@@ -130,10 +129,9 @@ class _Outcome:
     sizes: Sizes
     seconds: Timing
     device: str
-    metrics: dict[str, Metric]
-    evaluated: str
-    digests: tuple[str | None, str | None]  # of predictions and checkpoint
-    messages: tuple[str, ...]
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    evaluated: str = ""
+    digests: tuple[str | None, str | None] = (None, None)  # of predictions and checkpoint
 
 
 def make_fabric(device: str, precision: str) -> Fabric:
@@ -187,34 +185,24 @@ def execute(cell: Cell, sink: Sink) -> Record:
         fitting = fit(method, parts.train.batches)
         _push(cell, parts, method)
         size = sizes(method, parts.spec)
-    job = Job(
-        optim=cell.resolved.optim,
-        data=parts.train,
-        ids=parts.train_items.ids,
-        folder=cell.folder,
-        key=cell.key,
-        seed=cell.seed,
-        code=cell.code,
-    )
-    trained = train(method, job, fabric, lambda line: sink(_of_epoch(cell, line)))
-    clock = {"prepare": parts.seconds, "train": trained.seconds + fitting, "test": 0.0}
-    where = device_name(fabric.device)
+    trained = train(method, _job(cell, parts), fabric, lambda line: sink(_of_epoch(cell, line)))
+    clock = Timing(prepare=parts.seconds, train=trained.seconds + fitting, test=0)
+    outcome = _Outcome(trained, size, clock, device_name(fabric.device))
     if trained.state == "diverged":
-        lost = _Outcome(trained, size, Timing(**clock), where, {}, "", (None, None), trained.messages)
-        return _record(cell, lost)
+        return _record(cell, outcome)
     sink(Progress(cell.name, "test"))
     began = time.perf_counter()
     with own_randomness(fabric.device):
         predictions = predict(method, parts.test.batches(), ids=parts.test_items.ids, outputs=parts.outputs)
-    clock["test"] = time.perf_counter() - began
-    metrics = measure(predictions, parts.task, primary=cell.split.protocol.metric, subjects=_column(cell, "subject"))
-    digests = _save(cell, method, predictions)
-    return _record(
-        cell,
-        _Outcome(
-            trained, size, Timing(**clock), where, metrics, evaluated_digest(predictions), digests, trained.messages
-        ),
+    clock = clock.model_copy(update={"test": time.perf_counter() - began})
+    scored = replace(
+        outcome,
+        seconds=clock,
+        metrics=measure(predictions, parts.task, primary=cell.split.protocol.metric, subjects=_column(cell, "subject")),
+        evaluated=evaluated_digest(predictions),
+        digests=_save(cell, method, predictions),
     )
+    return _record(cell, scored)
 
 
 def preview(cell: Cell) -> Preview:
@@ -266,17 +254,9 @@ def unfinished(cell: Cell, state: Literal["partial", "failed"], message: str) ->
     Returns:
         A record without metrics.
     """
-    nothing = _Outcome(
-        Trained("done", 0, 0.0),
-        Sizes(0, None),
-        Timing(train=0, test=0, prepare=0),
-        cell.device,
-        {},
-        "",
-        (None, None),
-        (message,),
-    )
-    return _record(cell, nothing).model_copy(update={"state": state})
+    nothing = Trained("done", 0, 0.0, (message,))
+    outcome = _Outcome(nothing, Sizes(0, None), Timing(train=0, test=0, prepare=0), cell.device)
+    return _record(cell, outcome).model_copy(update={"state": state})
 
 
 def _parts(cell: Cell, device: torch.device, *, few: bool = False) -> _Parts:
@@ -296,6 +276,19 @@ def _parts(cell: Cell, device: torch.device, *, few: bool = False) -> _Parts:
         prepared = prepare_set(store, places[:count], recipe.prepare, cache)
         data.append(part_data(prepared, chosen, recipe, spec, device))
     return _Parts(task, data[0], data[1], train, test, time.perf_counter() - began)
+
+
+def _job(cell: Cell, parts: _Parts) -> Job:
+    """What is to be trained on what."""
+    return Job(
+        optim=cell.resolved.optim,
+        data=parts.train,
+        ids=parts.train_items.ids,
+        folder=cell.folder,
+        key=cell.key,
+        seed=cell.seed,
+        code=cell.code,
+    )
 
 
 def _build(cell: Cell, parts: _Parts) -> Any:
@@ -370,45 +363,28 @@ def stage_of(split: Split, resolved: Resolved) -> Stage:
 
 def _record(cell: Cell, outcome: _Outcome) -> Record:
     """Everything that is known of a run."""
-    info, split, resolved = cell.store.info, cell.split, cell.resolved
-    limit = info.origin.limit
+    split, resolved = cell.split, cell.resolved
+    stage = stage_of(split, resolved)
     return Record(
         state=outcome.trained.state,
         key=cell.key,
         seed=cell.seed,
         fold=None,
-        dataset=resolved.ask.dataset,
-        protocol=resolved.ask.protocol,
-        evaluation=EVALUATION,
-        labels=None,
-        model=resolved.model.name,
-        method=resolved.method.name,
-        streams=resolved.data.streams,
+        dataset=stage.dataset,
+        protocol=stage.protocol,
+        evaluation=resolved.ask.evaluation,
+        labels=stage.labels,
+        model=stage.model,
+        method=stage.method,
+        streams=stage.streams,
         recipe=resolved.recipe,
         limit=cell.limit,
-        stages=(stage_of(split, resolved),),
-        data=(
-            DataTrail(
-                dataset=info.name,
-                fingerprint=info.fingerprint,
-                pose_source=info.card.pose_source,
-                synthetic=info.origin.synthetic,
-                raw_sha256=info.origin.raw.sha256,
-                converter=info.origin.converter,
-                limit=None if limit is None else limit.get("items"),
-            ),
-        ),
-        split=SplitTrail(
-            protocol=split.name,
-            digest=split.digest,
-            train=len(split.train),
-            test=len(split.test),
-            left_out=split.left_out,
-            official=tuple(split.official),
-        ),
+        stages=(stage,),
+        data=(_data_trail(cell.store),),
+        split=_split_trail(split),
         evaluated=outcome.evaluated,
         classes=split.classes,
-        metrics=outcome.metrics,
+        metrics=dict(outcome.metrics),
         primary=split.protocol.metric,
         chance=chance(split.protocol.metric, len(split.classes)),
         parameters=outcome.sizes.parameters,
@@ -421,5 +397,31 @@ def _record(cell: Cell, outcome: _Outcome) -> Record:
         command=cell.command,
         predictions_sha256=outcome.digests[0],
         checkpoint_sha256=outcome.digests[1],
-        messages=outcome.messages,
+        messages=outcome.trained.messages,
+    )
+
+
+def _data_trail(store: Store) -> DataTrail:
+    """A store, back to its raw files."""
+    info, limit = store.info, store.info.origin.limit
+    return DataTrail(
+        dataset=info.name,
+        fingerprint=info.fingerprint,
+        pose_source=info.card.pose_source,
+        synthetic=info.origin.synthetic,
+        raw_sha256=info.origin.raw.sha256,
+        converter=info.origin.converter,
+        limit=None if limit is None else limit.get("items"),
+    )
+
+
+def _split_trail(split: Split) -> SplitTrail:
+    """A split, as it was resolved."""
+    return SplitTrail(
+        protocol=split.name,
+        digest=split.digest,
+        train=len(split.train),
+        test=len(split.test),
+        left_out=split.left_out,
+        official=split.official,
     )
