@@ -5,7 +5,7 @@ import hashlib
 import json
 import tomllib
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -159,7 +159,7 @@ def resolve(store: Store, protocol: str | None = None, *, splits: str | None = N
         train=train,
         test=test,
         left_out=len(store) - len(train) - len(test),
-        digest=_digest(name, target, classes, [[store.ids[place] for place in part] for part in (train, test)]),
+        digest=_digest(name, target, classes, [_ids(store, part) for part in (train, test)]),
         official=_differences(card.official, len(train), len(test)),
         notes=tuple(notes),
     )
@@ -323,6 +323,11 @@ def _differences(official: OfficialCounts | None, train: int, test: int) -> tupl
     )
 
 
+def _ids(store: Store, places: Iterable[int]) -> list[str]:
+    ids = store.ids
+    return [ids[place] for place in places]
+
+
 def _digest(name: str, target: str, classes: Sequence[str], parts: Sequence[Sequence[str]]) -> str:
     """SHA-256 over what decides the parts and their labels."""
     content = json.dumps([name, target, list(classes), *(sorted(part) for part in parts)])
@@ -332,7 +337,7 @@ def _digest(name: str, target: str, classes: Sequence[str], parts: Sequence[Sequ
 def _some(store: Store, mask: np.ndarray) -> str:
     """The ids of some samples, for a message."""
     places = np.flatnonzero(mask)
-    return f"{_count(len(places), 'sample')} ({_values([store.ids[place] for place in places[: _NAMED + 1]])})"
+    return f"{_count(len(places), 'sample')} ({_values(_ids(store, places[: _NAMED + 1].tolist()))})"
 
 
 def _values(values: Sequence[object]) -> str:

@@ -33,7 +33,8 @@ def part_items(store: Store, split: Split, part: Literal["train", "test"]) -> It
         target = np.where(known < 0, np.float32(np.nan), known)
     else:
         target = column.to_numpy(np.float32)
-    return Items(tuple(store.ids[place] for place in places), target, kind)
+    ids = store.ids
+    return Items(tuple(ids[place] for place in places), target, kind)
 
 
 def task_of(split: Split, train: Items) -> Task:
