@@ -158,7 +158,7 @@ def _wanted(job: _Job) -> bool:
     if there == "other":
         raise UsageError(
             f"{job.request.out} is there and is no skelbench store (or holds other files too), so it is not touched, "
-            "with --overwrite always neither. Name another place with --out."
+            "not even with --overwrite always. Name another place with --out."
         )
     if info is not None and info.origin.request == job.plan.request:
         return False
@@ -216,10 +216,10 @@ def _finish(
     lengths = [length for part in parts for length in part.lengths]
     if not lengths:
         remove(folder)
-        raise RawFormatError(
-            f"None of the {job.plan.planned:,} items became a sample, so there is no store. The first: "
-            f"{rejects[0].path or rejects[0].sample_id}: {rejects[0].reason}"
-        )
+        first = rejects[0]
+        where = first.path or first.sample_id
+        reason = first.reason if first.reason.startswith(where) else f"{where}: {first.reason}"
+        raise RawFormatError(f"Not one of {job.plan.planned:,} items became a sample, so there is no store. {reason}")
     whole = folder / "store"
     shutil.rmtree(whole, ignore_errors=True)
     samples = (sample for part in parts for sample in read_part(part))

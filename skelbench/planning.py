@@ -247,4 +247,7 @@ def _nothing(card: Card, source: Source, rejects: Sequence[Reject]) -> str:
     """What to say when the converter finds nothing."""
     refused = f" Refused: {len(rejects)}, the first {rejects[0].path}: {rejects[0].reason}" if rejects else ""
     given = ", ".join(map(str, source.roots))
-    return f"No {card.raw} in {given} ({len(source.paths)} files).{refused} {card.obtain}"
+    return (
+        f"Nothing to convert among the {len(source.paths):,} files of {given}; expected: {card.raw}.{refused} "
+        f"Where to get it: {card.obtain}"
+    )

@@ -176,7 +176,7 @@ def test_raw_data_of_which_nothing_can_be_read_makes_no_store(
 ) -> None:
     for path in raw.glob("a*"):
         path.write_bytes(b"\0")
-    with pytest.raises(RawFormatError, match=r"None of the 40 items became a sample.*a0_s0_c0_n00000\.json: not JSON"):
+    with pytest.raises(RawFormatError, match=r"Not one of 40 items became a sample.*a0_s0_c0_n00000\.json: not JSON"):
         convert(request_for())
     assert list((tmp_path / "data").iterdir()) == []
 
