@@ -12,7 +12,7 @@ from skelbench.formats import names, strict_json
 from skelbench.raw import RawItem, RawSource
 from skelbench.sample import Sample
 
-NAME = re.compile(r"a(?P<action>\d{2})_s(?P<subject>\d{2})_e(?P<environment>\d{2})_v(?P<camera>\d{2})\.json")
+NAME = re.compile(r"a(?P<action>\d{2})_s(?P<subject>\d{2})_e(?P<environment>\d{2})_v(?P<camera>\d{2})\.json", re.ASCII)
 EXPECTED = "aNN_sNN_eNN_vNN.json: action, subject, environment, view"
 
 

@@ -12,7 +12,7 @@ from skelbench.formats import matlab, names
 from skelbench.raw import RawItem, RawSource
 from skelbench.sample import Sample
 
-NAME = re.compile(r"\d{4}\.mat")
+NAME = re.compile(r"\d{4}\.mat", re.ASCII)
 Variables = Mapping[str, np.ndarray | str]
 
 

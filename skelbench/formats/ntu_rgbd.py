@@ -2,7 +2,7 @@
 
 import gzip
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from skelbench.card import Card
@@ -11,7 +11,8 @@ from skelbench.raw import RawItem, RawSource
 from skelbench.sample import Sample
 
 NAME = re.compile(
-    r"S(?P<setup>\d{3})C(?P<camera>\d{3})P(?P<subject>\d{3})R(?P<replication>\d{3})A(?P<action>\d{3})\.skeleton"
+    r"S(?P<setup>\d{3})C(?P<camera>\d{3})P(?P<subject>\d{3})R(?P<replication>\d{3})A(?P<action>\d{3})\.skeleton",
+    re.ASCII,
 )
 EXPECTED = "SsssCcccPpppRrrrAaaa.skeleton with three digits after each letter"
 
@@ -35,7 +36,7 @@ def plan(raw: RawSource, card: Card, incomplete: frozenset[str]) -> Iterator[Raw
 
     Source: shahroudy/NTURGB-D, README.md.
     """
-    ranges: Mapping[str, tuple[int, int]] = card.options["ranges"]
+    ranges: Mapping[str, Sequence[int]] = card.options["ranges"]
     for path in names.members(raw, ".skeleton"):
         sample_id = names.stem(path)
         parts = names.numbers(NAME, path)
@@ -94,7 +95,7 @@ def write(sample: Sample, card: Card) -> Iterator[tuple[str, bytes]]:
     yield f"{card.options['folder']}/{sample.sample_id}.skeleton", kinect_text.render(clip)
 
 
-def _beyond(parts: Mapping[str, int], ranges: Mapping[str, tuple[int, int]], hint: str) -> str | None:
+def _beyond(parts: Mapping[str, int], ranges: Mapping[str, Sequence[int]], hint: str) -> str | None:
     """The first number of a name that the data set does not have."""
     for part, number in parts.items():
         low, high = ranges[part]

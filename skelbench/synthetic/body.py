@@ -9,6 +9,7 @@ each, and turn as the limbs do, so that any tree moves.
 import math
 import re
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float64
@@ -21,28 +22,29 @@ TURNS = (
     *("left hip", "right hip", "left knee", "right knee", "left wrist", "right wrist"),
 )
 
-# Point -> (point it hangs on, what turns it, offset in metres). Lengths are those of a generic adult, rounded to
-# a centimetre; they are ours and only need to look human.
-_MIDDLE: dict[str, tuple[str, str, tuple[float, float, float]]] = {
-    "spine": ("pelvis", "trunk", (0, 0.22, 0)),
-    "chest": ("spine", "", (0, 0.24, 0)),
-    "neck": ("chest", "", (0, 0.08, 0)),
-    "head": ("neck", "head", (0, 0.16, 0)),
-    "nose": ("head", "", (0, -0.02, 0.10)),
+Point: TypeAlias = tuple[str, str, tuple[float, float, float]]  # what it hangs on, what turns it, offset in metres
+
+# Lengths are those of a generic adult, rounded to a centimetre; they are ours and only need to look human.
+_MIDDLE: dict[str, Point] = {
+    "spine": ("pelvis", "trunk", (0.0, 0.22, 0.0)),
+    "chest": ("spine", "", (0.0, 0.24, 0.0)),
+    "neck": ("chest", "", (0.0, 0.08, 0.0)),
+    "head": ("neck", "head", (0.0, 0.16, 0.0)),
+    "nose": ("head", "", (0.0, -0.02, 0.10)),
 }
-_LEFT: dict[str, tuple[str, str, tuple[float, float, float]]] = {
+_LEFT: dict[str, Point] = {
     "left eye": ("head", "", (0.03, 0.01, 0.09)),
-    "left ear": ("head", "", (0.08, 0, 0)),
-    "left shoulder": ("chest", "", (0.18, -0.03, 0)),
-    "left elbow": ("left shoulder", "left shoulder", (0.03, -0.28, 0)),
-    "left wrist": ("left elbow", "left elbow", (0.01, -0.25, 0)),
-    "left hand": ("left wrist", "left wrist", (0, -0.08, 0)),
-    "left hand tip": ("left hand", "", (0, -0.09, 0)),
+    "left ear": ("head", "", (0.08, 0.0, 0.0)),
+    "left shoulder": ("chest", "", (0.18, -0.03, 0.0)),
+    "left elbow": ("left shoulder", "left shoulder", (0.03, -0.28, 0.0)),
+    "left wrist": ("left elbow", "left elbow", (0.01, -0.25, 0.0)),
+    "left hand": ("left wrist", "left wrist", (0.0, -0.08, 0.0)),
+    "left hand tip": ("left hand", "", (0.0, -0.09, 0.0)),
     "left thumb": ("left wrist", "left wrist", (-0.02, -0.07, 0.05)),
-    "left hip": ("pelvis", "", (0.09, -0.02, 0)),
-    "left knee": ("left hip", "left hip", (0.01, -0.42, 0)),
-    "left ankle": ("left knee", "left knee", (0, -0.40, 0)),
-    "left foot": ("left ankle", "", (0, -0.07, 0.13)),
+    "left hip": ("pelvis", "", (0.09, -0.02, 0.0)),
+    "left knee": ("left hip", "left hip", (0.01, -0.42, 0.0)),
+    "left ankle": ("left knee", "left knee", (0.0, -0.40, 0.0)),
+    "left foot": ("left ankle", "", (0.0, -0.07, 0.13)),
 }
 _OTHER_NAMES = {
     "base of spine": "pelvis",
@@ -93,7 +95,7 @@ def body_of(layout: Layout) -> Body:
             parent.append(joints[above] if above >= 0 else 0)
             turn.append(joint % len(TURNS))
             angle = _GOLDEN * joint
-            offset.append((_UNKNOWN_BONE * math.sin(angle), _UNKNOWN_BONE * math.cos(angle), 0))
+            offset.append((_UNKNOWN_BONE * math.sin(angle), _UNKNOWN_BONE * math.cos(angle), 0.0))
             known = len(parent) - 1
         joints[joint] = known
     return Body(tuple(parent), tuple(turn), np.array(offset), tuple(joints[joint] for joint in range(len(joints))))
@@ -133,9 +135,9 @@ def rotation(angles: Float64[np.ndarray, "*axes 3"]) -> Float64[np.ndarray, "*ax
     )
 
 
-def _human() -> dict[str, tuple[str, str, tuple[float, float, float]]]:
+def _human() -> dict[str, Point]:
     """All points of the body, the right side mirrored from the left."""
-    points: dict[str, tuple[str, str, tuple[float, float, float]]] = {"pelvis": ("", "", (0, 0, 0)), **_MIDDLE, **_LEFT}
+    points: dict[str, Point] = {"pelvis": ("", "", (0.0, 0.0, 0.0)), **_MIDDLE, **_LEFT}
     for name, (on, turns, (x, y, z)) in _LEFT.items():
         points[_swap(name)] = (_swap(on), _swap(turns), (-x, y, z))
     return points
