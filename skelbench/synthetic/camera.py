@@ -14,7 +14,7 @@ _FLOOR = -1.0  # metres below the camera
 _NEAREST = 0.5  # metres; what is nearer has no sensible image
 _NOISE = 0.004  # metres by which a depth camera errs
 _NOISE_PIXELS = 0.8
-_FOCAL = 1.1  # against the longer side of the image
+_FOCAL = 0.9  # against the shorter side of the image: people fit into it
 _SCALE = {"metre": 1.0, "centimetre": 100.0, "millimetre": 1000.0}
 
 
@@ -57,7 +57,7 @@ def record(
         Coordinates in the card's units.
     """
     (width, height), (x, y, z) = image, np.moveaxis(points, -1, 0)
-    enlarged = _FOCAL * max(image) / np.maximum(z, _NEAREST)
+    enlarged = _FOCAL * min(image) / np.maximum(z, _NEAREST)
     seen = {"u": width / 2 + 1 + enlarged * x, "v": height / 2 + 1 - enlarged * y, "x": x, "y": y, "z": z}
     columns = []
     for channel in card.channels:

@@ -26,7 +26,7 @@ from skelbench.synthetic.generate import sample_at, stage_of
 Parsed = TypeVar("Parsed")
 Files = dict[str, bytes]
 
-_REFUSED = 1000  # names in a row that the owner does not use: then there are no more
+_REFUSED = 100  # names in a row that the owner does not use: then there are no more
 _SHARE = 0.02  # of the files that each defect of whole files falls on, one at least
 _DATE = (1980, 1, 1, 0, 0, 0)  # of members of the zip, which shall not depend on the day
 
