@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import torch
 
@@ -37,16 +37,14 @@ from skelbench.recipe import Ask, Choice, Resolved, Setting, default_choice, res
 from skelbench.record import Record, read_record, write_record
 from skelbench.split import Split, load_protocols
 from skelbench.split import resolve as resolve_split
+from skelbench.standing import RECORD, State, read_standing
 from skelbench.store.reader import Store, open_store
-from skelbench.train import LOG, RESUME, RESUME_JSON, forget_resume, write_whole
+from skelbench.train import LOG, forget_resume, write_whole
 from skelbench.workspace import runs_folder, store_path
 
-RECORD = "record.json"
 ERROR = "error.txt"  # the whole traceback of a run that failed
 LOCK = ".lock"
 MAX_SEED = 2**31 - 1
-
-State: TypeAlias = Literal["done", "partial", "diverged", "failed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,16 +79,6 @@ class RunResult:
     message: str
     record: Record | None = None  # of a run that has one
     error: Exception | None = None  # why it failed just now; a type of `errors.USAGE` means that it could never run
-
-
-@dataclass(frozen=True)
-class Standing:
-    """What a run folder says of its run."""
-
-    state: State | None  # None: not begun
-    record: Record | None
-    epoch: int  # epochs done
-    epochs: int  # of the stage; 0 where not known
 
 
 def run(request: RunRequest, sink: Sink = lambda progress: None) -> list[RunResult]:
@@ -248,31 +236,6 @@ def request_from(path: Path, where: Mapping[str, Any], *, seeds: tuple[int, ...]
         repeats=record,
         **where,
     )
-
-
-def read_standing(folder: Path) -> Standing:
-    """Say how the run in a folder stands.
-
-    Args:
-        folder: A `seedN` folder; it may not exist.
-
-    Returns:
-        Its state: that of its record, else `partial` where there is something to resume.
-
-    Raises:
-        RunError: If its record is damaged.
-    """
-    path = folder / RECORD
-    if path.is_file():
-        record = read_record(path)
-        return Standing(record.state, record, record.epochs, record.epochs)
-    if not (folder / RESUME).is_file():
-        return Standing(None, None, 0, 0)
-    try:
-        told = json.loads((folder / RESUME_JSON).read_text(encoding="utf-8"))
-        return Standing("partial", None, int(told["epoch"]), int(told["epochs"]))
-    except (OSError, ValueError, KeyError, TypeError):  # killed before it was written; the state itself is beside it
-        return Standing("partial", None, 0, 0)
 
 
 def _one(cell: Cell, overwrite: str, sink: Sink) -> RunResult:

@@ -24,10 +24,9 @@ from skelbench.data.types import Batch
 from skelbench.errors import RecipeError, RunError
 from skelbench.methods.method import Loss
 from skelbench.recipe import Group, OptimRecipe
+from skelbench.standing import RESUME, RESUME_JSON
 
 LOG = "log.jsonl"
-RESUME = "resume.safetensors"  # the state itself, its JSON in the metadata: one file, replaced whole
-RESUME_JSON = "resume.json"  # the same JSON for people and `list runs`; never read back by the trainer
 
 
 @runtime_checkable

@@ -101,9 +101,10 @@ def _stores() -> list[dict[str, Any]]:
 
 def _runs() -> list[dict[str, Any]]:
     """Runs in the runs folder with their states."""
-    from skelbench.run import list_runs
+    from skelbench.standing import list_runs
+    from skelbench.workspace import runs_folder
 
-    return list_runs()
+    return list_runs(runs_folder())
 
 
 def _tables(kind: Kind) -> list[tuple[str, dict[str, Any]]]:

@@ -83,7 +83,7 @@ def _seeds(count: int | None, named: tuple[int, ...]) -> tuple[int, ...]:
 
 def _only_where(given: dict[str, Any]) -> dict[str, Any]:
     """What may be said beside --from: where and whether to run, not what."""
-    what = ("dataset", "protocol", "models", "method", "streams", "overrides", "limit", "precision", "recipe")
+    what = ("dataset", "protocol", "splits", "models", "method", "streams", "overrides", "limit", "precision", "recipe")
     source = click.get_current_context().get_parameter_source
     for name in what:
         if source(name) is click.core.ParameterSource.COMMANDLINE:

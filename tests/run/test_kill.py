@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skelbench.run import RunRequest, read_standing, run
+from skelbench.run import RunRequest, run
+from skelbench.standing import read_standing
 
 pytestmark = pytest.mark.usefixtures("store")
 OVERRIDES = ("optim.epochs=8", "data.batch=8", "data.frames=8", "optim.name=adamw", "optim.lr=0.01")

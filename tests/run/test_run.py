@@ -12,7 +12,8 @@ import pytest
 from skelbench.errors import RecipeError, RunError, SplitError, UsageError
 from skelbench.execute import Progress
 from skelbench.record import read_record
-from skelbench.run import RunRequest, RunResult, plan_runs, preview_runs, read_standing, request_from, run
+from skelbench.run import RunRequest, RunResult, plan_runs, preview_runs, request_from, run
+from skelbench.standing import read_standing
 
 pytestmark = pytest.mark.usefixtures("store")
 FEW = ("optim.epochs=2", "data.batch=24", "data.frames=8")

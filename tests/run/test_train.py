@@ -17,7 +17,8 @@ from skelbench.data.types import Batch, Clip
 from skelbench.errors import RecipeError, RunError
 from skelbench.methods.method import Loss
 from skelbench.recipe import Group, OptimRecipe
-from skelbench.train import LOG, RESUME, Epoch, Job, Trained, draw_seed, lr_factor, make_optimiser, train
+from skelbench.standing import RESUME
+from skelbench.train import LOG, Epoch, Job, Trained, draw_seed, lr_factor, make_optimiser, train
 
 OPTIM = OptimRecipe(
     name="sgd", lr=0.1, momentum=0.9, weight_decay=1e-3, epochs=4, warmup=0.25, schedule="cosine", steps=(), clip=0.0,
