@@ -134,8 +134,7 @@ def _zip_directory(file: BinaryIO) -> tuple[bytes, int, int]:
         raise RawFormatError("not a zip, or cut short: the list of members at its end is missing.")
     *_, count, size, start, _ = _END.unpack_from(tail, place)
     end = tail_at + place
-    if count == _FULL16 or _FULL32 in (size, start):
-        end, count, size, start = _zip64_end(file, end, (count, size, start))
+    end, count, size, start = _zip64_end(file, end, (count, size, start))
     shift = end - size - start  # bytes that somebody put before the archive, such as a self-extractor
     if shift < 0 or size > _MAX_DIRECTORY or count * _CENTRAL.size > size:
         raise RawFormatError(f"a damaged zip: a list of {count} members in {size} bytes at byte {start} cannot be.")
@@ -150,7 +149,7 @@ def _zip64_end(file: BinaryIO, end: int, narrow: tuple[int, int, int]) -> tuple[
     file.seek(end - _LOCATOR.size)
     mark, _, record_at, _ = _LOCATOR.unpack(file.read(_LOCATOR.size))
     if mark != b"PK\6\7":
-        return end, *narrow  # exactly 65,535 members and no 64-bit record
+        return end, *narrow
     for at in (record_at, end - _LOCATOR.size - _END64.size):  # the second where something stands before the zip
         if at > end - _LOCATOR.size - _END64.size:
             continue
@@ -164,18 +163,25 @@ def _zip64_end(file: BinaryIO, end: int, narrow: tuple[int, int, int]) -> tuple[
 def _zip_entry(directory: bytes, offset: int, shift: int) -> tuple[ZipMember, str, int]:
     """One entry of the list, why it is refused (empty when not), and where the next one begins."""
     if len(directory) < offset + _CENTRAL.size or directory[offset : offset + 4] != b"PK\1\2":
-        raise RawFormatError(f"a damaged zip: its list of members breaks off at its byte {offset}.")
+        raise _broken_off(offset)
     fields = _CENTRAL.unpack_from(directory, offset)
     _, made_by, _, flags, method, _, _, crc, packed, size, name_length, extra_length, comment, _, _, mode, at = fields
     name_at = offset + _CENTRAL.size
     extra_at = name_at + name_length
+    following = extra_at + extra_length + comment
+    if following > len(directory):
+        raise _broken_off(offset)
     name = directory[name_at:extra_at].decode("utf-8", "surrogateescape")
     if _FULL32 in (packed, size, at):
         extra = directory[extra_at : extra_at + extra_length]
         size, packed, at = _zip64_fields(extra, size, packed, at)
     member = ZipMember(name, size, at + shift, packed, method, crc)
-    following = extra_at + extra_length + comment
     return member, _zip_refusal(member, flags=flags, mode=mode >> 16 if made_by >> 8 == 3 else 0), following
+
+
+def _broken_off(offset: int) -> RawFormatError:
+    """The error for a list that ends within an entry."""
+    return RawFormatError(f"a damaged zip: its list of members breaks off at its byte {offset}.")
 
 
 def _zip64_fields(extra: bytes, size: int, packed: int, at: int) -> tuple[int, int, int]:

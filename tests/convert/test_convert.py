@@ -332,6 +332,15 @@ def test_work_that_was_staged_is_not_done_again(command: Command, raw: Path, ref
     assert files_of(command.out)["poses-000.h5"] == reference["poses-000.h5"]
 
 
+def test_work_for_another_request_is_dropped_with_a_word(
+    command: Command, request_for: Callable[..., Request], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert command(moment="reading:30").returncode == -signal.SIGKILL
+    assert "goes on from" in plan_report(request_for()).state
+    assert convert(request_for(limit=8)).samples == 8
+    assert "held work for another request" in caplog.text
+
+
 def test_a_kill_while_a_store_is_replaced_leaves_the_old_or_the_new_one(
     command: Command, reference: dict[str, bytes]
 ) -> None:

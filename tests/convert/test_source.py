@@ -369,10 +369,64 @@ def test_something_before_a_zip_and_a_comment_after_it_do_no_harm(pack: Pack) ->
     assert contents(opened(archive)) == FILES
 
 
-def test_a_zip_with_64_bit_fields_is_read(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive, archive.open("x", "w", force_zip64=True) as file:
-        file.write(b"wide")
-    assert contents(opened(tmp_path / "x.zip")) == {"x": b"wide"}
+@pytest.mark.parametrize("before", [b"", b"something before"])
+def test_a_zip_with_64_bit_records_is_read(before: bytes, pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 10)
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 1)
+    archive = pack("zip", FILES)
+    archive.write_bytes(before + archive.read_bytes())
+    assert contents(opened(archive)) == FILES
+
+
+def test_a_64_bit_end_record_that_is_not_there_is_an_error(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 10)
+    archive = pack("zip", FILES)
+    archive.write_bytes(archive.read_bytes().replace(b"PK\6\6", b"PK\6\0"))
+    with pytest.raises(UsageError, match="its 64-bit end record is missing"):
+        opened(archive)
+
+
+def patched(archive: Path, entry: int, fmt: str, value: int) -> Path:
+    """Change one field of the first entry in a zip's list."""
+    data = bytearray(archive.read_bytes())
+    struct.pack_into(fmt, data, data.find(b"PK\1\2") + entry, value)
+    archive.write_bytes(data)
+    return archive
+
+
+def test_a_member_that_a_zip_places_outside_itself_is_refused(pack: Pack) -> None:
+    assert "lies outside the zip" in reasons(opened(patched(pack("zip", {"x": b"1"}), 42, "<L", 1 << 30)))
+
+
+def test_a_zip_whose_list_does_not_fit_its_end_record_is_an_error(pack: Pack) -> None:
+    with pytest.raises(UsageError, match="its list of members breaks off"):
+        opened(patched(pack("zip", {"x": b"1"}), 28, "<H", 5000))
+    archive = pack("zip", {"x": b"1"})
+    data = bytearray(archive.read_bytes())
+    struct.pack_into("<2H", data, data.find(b"PK\5\6") + 8, 7, 7)
+    archive.write_bytes(data)
+    with pytest.raises(UsageError, match="a damaged zip: a list of 7 members"):
+        opened(archive)
+
+
+def test_packed_data_that_is_damaged_or_ends_early_is_an_error(pack: Pack) -> None:
+    archive = pack("zip", {"x": bytes(range(256))})
+    data = archive.read_bytes()
+    archive.write_bytes(data[:31] + b"\xff" * 9 + data[40:])
+    with pytest.raises(RawFormatError, match="damaged data"):
+        opened(archive).read("x")
+    archive.write_bytes(data)
+    with pytest.raises(RawFormatError, match=r"the packed data ends after \d+ of 256 bytes"):
+        opened(patched(archive, 20, "<L", 100)).read("x")
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
+def test_an_archive_that_changed_after_it_was_listed_is_an_error(kind: str, pack: Pack) -> None:
+    archive = pack(kind, {"x": bytes(3000), "y": os.urandom(3000)})
+    source = opened(archive)
+    archive.write_bytes(archive.read_bytes()[: 3000 if kind != "zip" else 100])
+    with pytest.raises(RawFormatError, match=r"cut short|damaged|no member begins|not a whole tar"):
+        source.read("y")
 
 
 def zip_of_many(path: Path, count: int) -> Path:
