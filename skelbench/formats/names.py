@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 
 from skelbench.raw import RawSource
 
@@ -23,15 +22,21 @@ def members(raw: RawSource, suffix: str) -> Iterator[str]:
         Paths as the source names them.
     """
     for path in raw.paths:
-        parts = PurePosixPath(path).parts
-        hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
-        if path.lower().endswith(suffix) and not hidden and parts[-1] != MARKER:
-            yield path
+        if path.lower().endswith(suffix):
+            parts = path.split("/")
+            hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts)
+            if not hidden and parts[-1] != MARKER:
+                yield path
+
+
+def file_name(path: str) -> str:
+    """File name without its folder."""
+    return path.rpartition("/")[2]
 
 
 def stem(path: str) -> str:
     """File name without its folder and its last extension."""
-    return PurePosixPath(path).stem
+    return file_name(path).rpartition(".")[0]
 
 
 def numbers(pattern: re.Pattern[str], path: str) -> dict[str, int] | None:
@@ -44,5 +49,5 @@ def numbers(pattern: re.Pattern[str], path: str) -> dict[str, int] | None:
     Returns:
         Number by group name, or None where the name does not fit.
     """
-    match = pattern.fullmatch(PurePosixPath(path).name)
+    match = pattern.fullmatch(file_name(path))
     return None if match is None else {name: int(digits) for name, digits in match.groupdict().items()}
