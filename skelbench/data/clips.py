@@ -6,6 +6,7 @@ samples, padded with NaN. All persons of a sample share their draws. NaN marks w
 operation, write its functions and name them in `OPERATIONS` or `SAMPLING`; `skelbench/data/cut.py` runs the lists.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -66,8 +67,9 @@ def draw_resample(rows: Rows, share: Span, frames: int | None = None) -> Float32
     drawn, length = rows.uniform(2), rows.length.to(torch.float32)
     cut = (length * (share.low + (share.high - share.low) * drawn[:, 0])).clamp(min=1)
     start = drawn[:, 1] * (length - cut)
-    steps = torch.linspace(0, 1, count, device=cut.device)
-    return torch.minimum(start[:, None] + steps * (cut - 1)[:, None], (length - 1)[:, None])
+    # multiplied before divided, so that a frame of the sample is met exactly where the numbers allow it
+    along = torch.arange(count, device=cut.device) * (cut - 1)[:, None] / max(count - 1, 1)
+    return torch.minimum(start[:, None] + along, (length - 1)[:, None])
 
 
 def draw_rotate(
@@ -78,11 +80,11 @@ def draw_rotate(
     Two channels turn within the image: about z only.
 
     Raises:
-        RecipeError: If joints have neither two nor three channels.
+        RecipeError: If joints have neither two nor three channels, or an angle is not within 0-2π.
 
     Source: order and signs of the axes as in CTR-GCN (Chen et al., ICCV 2021): x, then y, then z.
     """
-    limits = [x, x if y is None else y, x if z is None else z]
+    limits = [_within("rotate", angle, 2 * math.pi) for angle in (x, x if y is None else y, x if z is None else z)]
     drawn = rows.spread(3)
     about = [_about(axis, drawn[:, axis] * limit) for axis, limit in enumerate(limits)]
     if rows.channels == 2:
@@ -100,8 +102,12 @@ def apply_rotate(
 
 
 def draw_scale(rows: Rows, amount: float) -> Float32[Tensor, "rows 1"]:
-    """Draw a factor, evenly within 1 ± the amount."""
-    return 1 + amount * rows.spread(1)
+    """Draw a factor, evenly within 1 ± the amount.
+
+    Raises:
+        RecipeError: If the amount is not within 0-0.99.
+    """
+    return 1 + _within("scale", amount, 0.99) * rows.spread(1)
 
 
 def apply_scale(
@@ -116,8 +122,11 @@ def draw_flip(rows: Rows, share: float) -> Mirroring:
 
     The first channel changes its sign: x or u, which is the horizontal of a camera. So the data must be centred, or
     in screen coordinates with 0 in the middle.
+
+    Raises:
+        RecipeError: If the probability is not within 0-1.
     """
-    flipped = rows.uniform(1) < share
+    flipped = rows.uniform(1) < _within("flip", share, 1.0)
     order = torch.where(flipped, rows.mirror, torch.arange(len(rows.mirror), device=rows.key.device))
     first = torch.arange(rows.channels, device=rows.key.device) == 0
     return Mirroring(order, 1 - 2 * (flipped & first).to(torch.float32))
@@ -142,6 +151,13 @@ OPERATIONS: Mapping[str, Operation] = {
     "scale": Operation(draw_scale, apply_scale),
     "flip": Operation(draw_flip, apply_flip),
 }
+
+
+def _within(name: str, value: float, most: float) -> float:
+    """A number from 0 to the most that makes sense, or an error."""
+    if not 0 <= value <= most:
+        raise RecipeError(f"{name}: found {value:g}, expected 0 to {most:.3g}.")
+    return value
 
 
 def _about(axis: int, angle: Tensor) -> Tensor:

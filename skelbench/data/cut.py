@@ -57,7 +57,9 @@ def bind_clip(steps: Sequence[str], frames: int | None) -> tuple[Bound, ...]:
         if name == STREAM:
             bound.append(Bound(STREAM, None, ()))
         elif name in known:
-            bound.append(Bound(name, *bind(step, known, skip=1)))
+            draw, arguments = bind(step, known, skip=1)
+            draw(_trial(frames), *arguments)  # refuses arguments that make no sense
+            bound.append(Bound(name, draw, arguments))
         else:
             raise RecipeError(f"clips: no step '{name}' (in '{step}'). {nearest(name, {*known, STREAM})}")
     if all(step.name != STREAM for step in bound):
@@ -70,9 +72,14 @@ def clip_frames(steps: Sequence[Bound], frames: int | None) -> int | None:
     """Frames of the clips that a list makes; None where it depends on the batch."""
     for step in steps:
         if step.name in SAMPLING and step.draw is not None:
-            rows = Rows(torch.zeros(1).long(), torch.ones(1).long(), 0, frames, torch.zeros(1).long())
-            return int(step.draw(rows, *step.arguments).shape[1])
+            return int(step.draw(_trial(frames), *step.arguments).shape[1])
     return None
+
+
+def _trial(frames: int | None) -> Rows:
+    """One row, on which a step can be tried without data."""
+    one = torch.ones(1, dtype=torch.int64)
+    return Rows(one, one, channels=3, frames=frames, mirror=torch.zeros_like(one))
 
 
 def cut(
