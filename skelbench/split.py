@@ -297,6 +297,7 @@ def _check_shared(table: "pd.DataFrame", card: ProtocolCard, where: str, parts: 
 
 
 def _check_column(table: "pd.DataFrame", column: str, where: str) -> None:
+    """Refuse a column that the store lacks."""
     if column not in table:
         raise SplitError(f"{where}: the store has no column '{column}'. {nearest(column, map(str, table.columns))}")
 
@@ -324,6 +325,7 @@ def _differences(official: OfficialCounts | None, train: int, test: int) -> tupl
 
 
 def _ids(store: Store, places: Iterable[int]) -> list[str]:
+    """The ids at some places."""
     ids = store.ids
     return [ids[place] for place in places]
 
@@ -346,4 +348,5 @@ def _values(values: Sequence[object]) -> str:
 
 
 def _count(number: int, noun: str) -> str:
+    """A number of things, in words."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -156,6 +156,7 @@ class PartData:
             yield self._batch(places, clips, Round(0), group=1, progress=0.0)
 
     def _bound(self, lists: Sequence[Sequence[str]]) -> list[tuple[Bound, ...]]:
+        """The lists of steps with their functions."""
         return [bind_clip(steps, self.recipe.frames) for steps in lists]
 
     def _batch(
@@ -180,6 +181,7 @@ class PartData:
         return Batch(tuple(made), index, self.target[index], group, {}, progress)
 
     def _on_device(self, array: np.ndarray) -> Tensor:
+        """An array of the host as a tensor where the batches are made."""
         return torch.from_numpy(array).to(self.device)
 
 

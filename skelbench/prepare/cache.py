@@ -108,6 +108,7 @@ def publish(temporary: Path, folder: Path, row: tuple[int, int]) -> None:
 
 
 def _write(file: BinaryIO, rows: np.ndarray) -> None:
+    """Append the bytes of an array."""
     file.write(rows.data)
 
 

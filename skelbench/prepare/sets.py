@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -107,6 +107,7 @@ def _cached(store: Store, steps: Sequence[str], folder: Path) -> PreparedSet:
     channels, joints = _shape_of(store)
 
     def fill(write: Callable[[np.ndarray], None]) -> tuple[np.ndarray, np.ndarray]:
+        """Prepare and write sample by sample; memory holds one at a time."""
         shape, seen = _flatten((make(sample) for sample in store), write)
         write(_missing(channels, joints))
         return shape, seen
@@ -160,9 +161,5 @@ def _key(store: Store, steps: Sequence[str]) -> str:
 
 def _code() -> str:
     """Digest of the modules that decide what a prepared set holds."""
-    return hashlib.sha256(b"".join(_sources())).hexdigest()
-
-
-def _sources() -> Iterator[bytes]:
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        yield path.read_bytes()
+    sources = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    return hashlib.sha256(b"".join(sources)).hexdigest()

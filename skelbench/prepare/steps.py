@@ -178,12 +178,14 @@ def _persons(prepared: Prepared, keep: np.ndarray) -> Prepared:
 
 
 def _at_least_one(persons: int) -> int:
+    """The number of persons to keep, checked."""
     if persons < 1:
         raise RecipeError(f"A step keeps {persons} persons; expected 1 or more.")
     return persons
 
 
 def _check_joint(prepared: Prepared, joint: int) -> None:
+    """Refuse a joint that the layout lacks."""
     joints = prepared.keypoints.shape[2]
     if not 0 <= joint < joints:
         raise RecipeError(f"A step centres on joint {joint}; the layout has the joints 0 to {joints - 1}.")
