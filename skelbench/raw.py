@@ -1,4 +1,4 @@
-"""What a converter reads from: types only here, the sources themselves in `skelbench/source.py`."""
+"""What a converter reads from: types only here, the sources themselves in `skelbench/sources/`."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

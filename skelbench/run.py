@@ -16,6 +16,7 @@ from typing import Any, Literal
 import torch
 
 from skelbench import registry
+from skelbench.convert.planning import spread
 from skelbench.data.batches import check_recipe
 from skelbench.errors import USAGE, RunError, UsageError
 from skelbench.execute import (
@@ -30,7 +31,6 @@ from skelbench.execute import (
     stage_of,
     unfinished,
 )
-from skelbench.planning import spread
 from skelbench.provenance import code_version
 from skelbench.raw import RawItem
 from skelbench.recipe import Ask, Choice, Resolved, Setting, default_choice, resolve

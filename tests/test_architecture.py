@@ -11,7 +11,7 @@ FLOW = [
     "errors layouts skeletons sample card registry steps raw workspace",  # the ground floor
     "formats",
     "converters",
-    "source",
+    "sources",
     "store",
     "convert",
     "split",
@@ -114,9 +114,10 @@ def test_functions_are_short_documented_and_take_few_arguments(path: Path) -> No
         body = node.body[1:] if ast.get_docstring(node) else node.body
         length = (node.end_lineno or 0) - body[0].lineno + 1 if body else 0
         assert length <= 40, f"{node.name} has {length} lines"
-        assert ast.get_docstring(node) or node.name.startswith("__"), f"{node.name} has no docstring"
-        public = not node.name.startswith("_")
-        assert not (public and node.args.kwarg), f"{node.name} takes **{node.args.kwarg and node.args.kwarg.arg}"
+        public = not node.name.startswith("_") and node.col_offset in (0, 4)
+        assert ast.get_docstring(node) or not public, f"{node.name} has no docstring"
+        verb = path.parent.name == "cli" and node.name == "command"  # click passes one keyword for each option
+        assert verb or not (public and node.args.kwarg), f"{node.name} takes **kwargs"
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))

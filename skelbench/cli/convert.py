@@ -13,7 +13,7 @@ from skelbench.cli import output
 from skelbench.cli.options import PATH, dry_run_option, json_option, overwrite_option
 
 if TYPE_CHECKING:
-    from skelbench.report import PlanReport, Progress, Report
+    from skelbench.convert import PlanReport, Progress, Report
 
 EXAMPLES = """\b
 Examples:
@@ -65,6 +65,7 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
     bars: dict[str, Any] = {}
 
     def update(progress: Progress) -> None:
+        """Move the bar."""
         bar = bars.get(progress.stage)
         if bar is None:
             for former in bars.values():

@@ -27,6 +27,7 @@ Examples:
 @click.command("run", short_help="Train, score once, leave a record.", epilog=EXAMPLES)
 @click.option("--dataset", help="Name of a store in data/, or the path of one.")
 @click.option("--protocol", help="What is scored; `all` for each.  [default: the set's first]")
+@click.option("--splits", help="Another file of protocols, by path.  [default: the set's own]")
 @click.option(
     "--model", "models", multiple=True, help="Name or path; repeat for several.  [default: the method's, or lite]"
 )
@@ -100,6 +101,7 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
     shown = ""
 
     def update(progress: Progress) -> None:
+        """Move the bar."""
         nonlocal bar, shown
         if progress.phase == "check":
             click.echo(f"{progress.run}: {progress.text}", err=True)

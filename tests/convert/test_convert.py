@@ -13,21 +13,21 @@ from pathlib import Path
 
 import pytest
 
-from skelbench.convert import Request, convert, plan_report
+from skelbench.convert.engine import Request, convert, plan_report
+from skelbench.convert.report import Progress
 from skelbench.errors import RawFormatError, StoreError, UsageError
-from skelbench.report import Progress
 from skelbench.store.reader import open_store
 from skelbench.store.verify import verify_store
 
 RUN = """
 import os, signal, sys
 from pathlib import Path
-import skelbench.convert, skelbench.staging
-from skelbench.convert import Request, convert
+import skelbench.convert.engine, skelbench.convert.staging
+from skelbench.convert.engine import Request, convert
 
 def main():
     converter, card, raw, out, part, workers, moment, kind, overwrite = sys.argv[1:]
-    skelbench.convert.PART_ITEMS = skelbench.staging.PART_ITEMS = int(part)
+    skelbench.convert.engine.PART_ITEMS = skelbench.convert.staging.PART_ITEMS = int(part)
     stage, _, left = moment.partition(":")
     left = int(left or 0)
 

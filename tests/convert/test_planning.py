@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from skelbench.convert.planning import Plan, load_converter, make_plan, spread
 from skelbench.errors import CardError, RawFormatError, UsageError
-from skelbench.planning import Plan, load_converter, make_plan, spread
 from skelbench.raw import RawItem
-from skelbench.source import open_source
+from skelbench.sources.source import open_source
 
 PLANNER = """
 from skelbench.raw import RawItem

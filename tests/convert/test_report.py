@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from skelbench.card import Card, load_card
-from skelbench.report import Reasons, grouped, official
+from skelbench.convert.report import Reasons, grouped, official
 from skelbench.store.schema import Reject
 
 

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skelbench.errors import RawFormatError, UsageError
-from skelbench.source import Source, clean_name, open_source, printable
+from skelbench.sources.source import Source, clean_name, open_source, printable
 
 MAX = 1 << 20
 KINDS = ["folder", "zip", "tar", "tar.gz", "tar.bz2", "tar.xz"]

@@ -12,9 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skelbench.errors import StoreError
-from skelbench.sample import Sample, same
-from skelbench.staging import (
+from skelbench.convert.staging import (
     Outcome,
     keep_only,
     locked,
@@ -27,6 +25,8 @@ from skelbench.staging import (
     standing,
     write_part,
 )
+from skelbench.errors import StoreError
+from skelbench.sample import Sample, same
 from skelbench.store.schema import Reject
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
@@ -125,7 +125,7 @@ def test_a_second_writer_is_refused_and_told_who_the_first_is(tmp_path: Path) ->
 
 def test_a_writer_that_was_killed_is_in_nobodys_way(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from skelbench.staging import locked\n"
+        "import sys, time; from pathlib import Path; from skelbench.convert.staging import locked\n"
         "with locked(Path(sys.argv[1])): print('locked', flush=True); time.sleep(60)"
     )
     with subprocess.Popen(

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from skelbench.convert.planning import load_converter, make_plan
+from skelbench.convert.staging import Outcome
+from skelbench.convert.workers import Workplace, read_items, worker_count
 from skelbench.errors import StoreError
-from skelbench.planning import load_converter, make_plan
-from skelbench.source import open_source
-from skelbench.staging import Outcome
-from skelbench.workers import Workplace, read_items, worker_count
+from skelbench.sources.source import open_source
 
 NAME = "a1_s1_c1_n00001"
 EXPECTED = {

@@ -15,7 +15,7 @@ from skelbench import registry
 from skelbench.card import Card, load_card
 from skelbench.formats import kinect_text, matlab
 from skelbench.sample import Sample, same
-from skelbench.source import open_source
+from skelbench.sources.source import open_source
 from skelbench.store.check import sample_problem
 from skelbench.synthetic.raw import InMemory
 

@@ -8,7 +8,7 @@ import pytest
 from skelbench import registry
 from skelbench.card import load_card
 from skelbench.errors import RawFormatError, UsageError
-from skelbench.source import open_source
+from skelbench.sources.source import open_source
 from skelbench.synthetic.raw import InMemory, Written, twins, write_raw
 
 

@@ -22,9 +22,9 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias, TypeVar, cast
 
 from skelbench.errors import RawFormatError, UsageError
-from skelbench.folders import FileMember, list_folder, read_file
-from skelbench.tars import TarMember, is_packed, list_tar, read_tar, unpack_tar
-from skelbench.zips import ZipMember, list_zip, read_zip
+from skelbench.sources.folders import FileMember, list_folder, read_file
+from skelbench.sources.tars import TarMember, is_packed, list_tar, read_tar, unpack_tar
+from skelbench.sources.zips import ZipMember, list_zip, read_zip
 
 Parsed = TypeVar("Parsed")
 Kind: TypeAlias = Literal["file", "folder", "zip", "tar"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from skelbench.card import Card
-from skelbench.planning import Plan
+from skelbench.convert.planning import Plan
 from skelbench.store.schema import DatasetInfo, Reject
 
 _VARYING = re.compile(r"'[^']*'|\d+")  # what differs between two reasons of one kind

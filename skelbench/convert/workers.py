@@ -19,12 +19,12 @@ from pathlib import Path
 
 from skelbench import registry
 from skelbench.card import Card
+from skelbench.convert.planning import Converter
+from skelbench.convert.staging import Outcome
 from skelbench.errors import RawFormatError, StoreError
-from skelbench.planning import Converter
 from skelbench.raw import RawItem
 from skelbench.sample import Sample
-from skelbench.source import Source, open_source, printable
-from skelbench.staging import Outcome
+from skelbench.sources.source import Source, open_source, printable
 from skelbench.store.check import sample_problem
 from skelbench.store.schema import Reject
 

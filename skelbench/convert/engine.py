@@ -17,12 +17,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import skelbench
-from skelbench.errors import RawFormatError, StoreError, UsageError
-from skelbench.planning import Converter, Plan, load_converter, make_plan
-from skelbench.report import PlanReport, Progress, Report, plan_report_of, report_of
-from skelbench.sample import Sample
-from skelbench.source import Source, open_source
-from skelbench.staging import (
+from skelbench.convert.planning import Converter, Plan, load_converter, make_plan
+from skelbench.convert.report import PlanReport, Progress, Report, plan_report_of, report_of
+from skelbench.convert.staging import (
     PART_ITEMS,
     Outcome,
     Part,
@@ -38,11 +35,14 @@ from skelbench.staging import (
     standing,
     write_part,
 )
+from skelbench.convert.workers import Workplace, read_item, read_items, worker_count
+from skelbench.errors import RawFormatError, StoreError, UsageError
+from skelbench.sample import Sample
+from skelbench.sources.source import Source, open_source
 from skelbench.store.reader import open_store
 from skelbench.store.schema import DatasetInfo, Origin, RawDigest, Reject, pose_bytes
 from skelbench.store.verify import verify_store
 from skelbench.store.writer import write_store
-from skelbench.workers import Workplace, read_item, read_items, worker_count
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from skelbench import registry
 from skelbench.card import Card, load_card
 from skelbench.errors import FINDINGS, USAGE, CardError, RawFormatError, UsageError
 from skelbench.raw import RawItem
-from skelbench.source import CONTROL, MARKER, Source, open_source, printable
+from skelbench.sources.source import CONTROL, MARKER, Source, open_source, printable
 from skelbench.store.schema import Reject
 
 _MAX_ID = 255  # bytes, as in a file name

@@ -1,0 +1,6 @@
+"""The conversion engine: plan, parallel parse, stage, write, verify, report. Knows no data set."""
+
+from skelbench.convert.engine import Request, convert, plan_report
+from skelbench.convert.report import PlanReport, Progress, Report
+
+__all__ = ["PlanReport", "Progress", "Report", "Request", "convert", "plan_report"]

@@ -1,0 +1,1 @@
+"""Raw data without unpacking: folders, zips, tars, several as one."""
