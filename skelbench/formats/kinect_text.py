@@ -30,6 +30,7 @@ LINES_FRAME = 1000  # more than any frame has
 TOO_LARGE = (2 - 2.0**-24) * 2.0**127  # from here on float32 rounds to infinity
 BOM = b"\xef\xbb\xbf"
 BLANKS = b" \t\r\n"
+USUAL_COUNTS = (b"25", b"25\r")
 
 # Nine digits name every float32 with room to spare: the nearest double rounds back to it.
 _BODY = "\r\n".join(["%.9g %.9g %.9g %.7g %.7g %.7g %.7g 0 0 0 0 2"] * JOINTS)
@@ -160,12 +161,15 @@ def _walk(lines: list[bytes], n_frames: int, where: str) -> tuple[_Lines, list[i
         for body in range(bodies):
             if at + LINES_BODY > len(lines):
                 raise RawFormatError(f"{where}: ends in frame {frame} of {n_frames}, body {body}; is the file cut?")
-            person.append(_tracking_id(lines[at], f"{where}, line {at + 1}, frame {frame}, body {body}"))
-            joints = lines[at + 1]
-            if joints.rstrip(BLANKS) != b"25" and _whole(joints) != JOINTS:
+            fields, joints = lines[at].split(), lines[at + 1]
+            number = _whole(fields[0]) if len(fields) == FIELDS_BODY else None
+            if number is None or not -(1 << 63) <= number < 1 << 63:
+                raise RawFormatError(f"{where}, line {at + 1}, frame {frame}, body {body}: {_no_body(fields)}.")
+            if joints not in USUAL_COUNTS and _whole(joints) != JOINTS:
                 raise RawFormatError(
                     f"{where}, line {at + 2}, frame {frame}: {_shown(joints)} joints, expected {JOINTS} (body {body})."
                 )
+            person.append(number)
             found.frame.append(frame)
             found.start.append(at + 2)
             at += LINES_BODY
@@ -188,15 +192,11 @@ def _bodies(lines: list[bytes], at: int, frame: int, where: str) -> int:
     return bodies
 
 
-def _tracking_id(line: bytes, place: str) -> int:
-    """The first of the ten fields that describe a body, as an integer: a float would lose its last digits."""
-    fields = line.split()
+def _no_body(fields: list[bytes]) -> str:
+    """What keeps a line from describing a body; its tracking id is no float, which would lose the last digits."""
     if len(fields) != FIELDS_BODY:
-        raise RawFormatError(f"{place}: {len(fields)} fields, expected {FIELDS_BODY} that describe a body.")
-    number = _whole(fields[0])
-    if number is None or not -(1 << 63) <= number < 1 << 63:
-        raise RawFormatError(f"{place}: tracking id {_shown(fields[0])}, expected an integer of 64 bits.")
-    return number
+        return f"{len(fields)} fields, expected {FIELDS_BODY} that describe a body"
+    return f"tracking id {_shown(fields[0])}, expected an integer of 64 bits"
 
 
 def _whole(line: bytes) -> int | None:

@@ -1,10 +1,10 @@
 """Who performs what, seen from where: the ids, labels and columns of synthetic samples, without any motion.
 
-The first `classes` labels that take part are spread over all labels. Sample `index` has label
-`index % classes`; the samples of one label run through all combinations of the card's axes with a step
-near the golden section, so that few samples already reach every value of every axis evenly, and none
-comes twice. There are at least `SAMPLES_A_CLASS` samples of a label (four labels or fewer excepted),
-half of them or a third in every part of a protocol: enough to learn from.
+A label for every `SAMPLES_A_CLASS` samples takes part, four at least, spread over all labels: enough
+samples of each to learn from. Sample `index` has the label at `index` modulo their number. The samples of
+one label run through all combinations of the card's axes with a step near the golden section, so that few
+samples already reach the values of every axis evenly, every part of a protocol has every label from 64
+samples up, and no combination comes twice.
 """
 
 import hashlib

@@ -122,9 +122,9 @@ def _course(rhythm: str, tempo: float, seconds: Float64[np.ndarray, " frames"], 
 
 
 def _axes(turn: str, direction: int) -> Float64[np.ndarray, " axes"]:
-    """About which axes a turn goes: limbs forward (negative about x) and, left and right, away from the body."""
+    """About which axes a turn goes: limbs forward (negative about x), knees back, both sides away from the body."""
     about_x, about_y, about_z = _DIRECTIONS[direction]
-    forward = 1.0 if turn in ("trunk", "head") else -1.0
+    forward = 1.0 if turn in ("trunk", "head", "left knee", "right knee") else -1.0
     outward = -1.0 if turn.startswith("right") else 1.0
     return np.array([forward * about_x, about_y, outward * about_z])
 
