@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Rule = dict[str, tuple[int | str, ...]]
+ProtocolName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]  # it names folders of runs
 
 _LEAKS = ("subject", "take")  # columns whose sharing is worth a word even where a protocol allows it
 _LARGEST_LIST = 256 << 20  # bytes of ids; more is not a list of samples
@@ -76,7 +77,7 @@ class ProtocolCard(BaseModel, frozen=True, extra="forbid"):
 class SplitFile(BaseModel, frozen=True, extra="forbid"):
     """A file of `splits/`."""
 
-    protocols: dict[str, ProtocolCard] = Field(min_length=1)  # the first is the default
+    protocols: dict[ProtocolName, ProtocolCard] = Field(min_length=1)  # the first is the default
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ def resolve(store: Store, protocol: str | None = None, *, splits: str | None = N
         test=test,
         left_out=len(store) - len(train) - len(test),
         digest=_digest(name, target, classes, [_ids(store, part) for part in (train, test)]),
-        official=_differences(card.official, len(train), len(test)),
+        official=_differences(None if store.info.origin.synthetic else card.official, len(train), len(test)),
         notes=tuple(notes),
     )
 

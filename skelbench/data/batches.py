@@ -130,7 +130,7 @@ class PartData:
             seed: The run's.
             stage: Place of the stage in the run.
             epoch: From 0.
-            epochs: Of the stage; 0 < progress < 1 counts them.
+            epochs: Of the stage, for the progress of its batches.
 
         Yields:
             Batches on the device.

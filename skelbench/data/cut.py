@@ -111,9 +111,7 @@ def cut(
             x = compute_streams(x, *streams)
         else:
             x = OPERATIONS[step.name].apply(x, step.draw(here, *step.arguments))
-    if x is None:
-        x = _whole(source, rows.length)
-    return x, start
+    return (_whole(source, rows.length) if x is None else x), start
 
 
 def _sample(x: Tensor | None, source: Tracked, positions: Tensor) -> Tensor:

@@ -97,16 +97,21 @@ def place(prepared: PreparedSet, device: torch.device) -> tuple[Frames, Prepared
     Returns:
         The frames there, and the set with the places of its samples in them: other samples' rows stay behind.
     """
-    rows = prepared.keypoints
     if device.type != "cpu":
-        counts = prepared.persons * prepared.frames
-        starts = np.cumsum(counts) - counts
-        chosen = np.repeat(prepared.first - starts, counts) + np.arange(counts.sum())
-        rows = rows[np.append(chosen, len(rows) - 1)]
-        prepared = replace(prepared, keypoints=rows, first=starts)
+        prepared = compact(prepared)
+    rows = prepared.keypoints
     if not rows.flags.writeable:
         rows = rows.copy()  # torch warns of memory that it must not write to
     return frames_of(torch.from_numpy(rows).to(device)), prepared
+
+
+def compact(prepared: PreparedSet) -> PreparedSet:
+    """Copy the rows of a set's own samples, and the frame without a joint, out of those that it shares."""
+    counts = prepared.persons * prepared.frames
+    first = np.cumsum(counts) - counts
+    chosen = np.repeat(prepared.first - first, counts) + np.arange(counts.sum())
+    rows = prepared.keypoints[np.append(chosen, len(prepared.keypoints) - 1)]
+    return replace(prepared, keypoints=rows, first=first)
 
 
 def frames_of(rows: Float32[Tensor, "rows channels joints"]) -> Frames:

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skelbench.data.ragged import Frames, all_tracks, frames_of, interpolate, place, present_tracks
+from skelbench.data.ragged import Frames, all_tracks, compact, frames_of, interpolate, place, present_tracks
 
 NAN = float("nan")
 
@@ -110,6 +110,16 @@ def test_tracks_of_some_samples_come_sample_by_sample(make_prepared: Any, make_s
     rows, sample = tracks.of(np.array([2, 0, 2]))
     assert rows.tolist() == [3, 4, 0, 1, 3, 4]
     assert sample.tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_compact_set_holds_the_same_samples_and_no_other_rows(make_prepared: Any, make_set: Any) -> None:
+    whole = make_set([make_prepared(2, 5, seed=1), make_prepared(0, 4), make_prepared(1, 3, seed=2)])
+    some = compact(whole.select(np.array([2, 1, 0, 2])))
+    assert len(some.keypoints) == 3 + 0 + 10 + 3 + 1
+    assert np.array_equal(some.keypoints[3:13], whole.keypoints[:10])
+    assert np.array_equal(some.keypoints[13:16], whole.keypoints[10:13])
+    assert np.isnan(some.keypoints[-1]).all()
+    assert some.first.tolist() == [0, 3, 3, 13]
 
 
 @pytest.mark.parametrize("writeable", [True, False])

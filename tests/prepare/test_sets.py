@@ -2,13 +2,14 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from skelbench.prepare import PreparedSet, prepare, prepare_set
-from skelbench.prepare.cache import CacheError, read_arrays
+from skelbench.prepare.cache import CacheError, publish, read_arrays, write_arrays
 from skelbench.store.reader import Store, open_store
 
 STEPS = ["by-id", "clip"]
@@ -176,6 +177,34 @@ def test_what_a_killed_process_left_is_swept_after_a_day(store: Store, tmp_path:
 def test_an_entry_that_is_not_there_says_so(tmp_path: Path) -> None:
     with pytest.raises(CacheError, match="nothing"):
         read_arrays(tmp_path / "nothing", (2, 13))
+
+
+def entry_of(folder: Path, value: float) -> Path:
+    """A finished entry that has no name yet."""
+
+    def fill(write: Callable[[np.ndarray], None]) -> tuple[np.ndarray, np.ndarray]:
+        write(np.full((2, 2, 13), value, np.float32))
+        return np.array([[1, 1]]), np.array([True])
+
+    return write_arrays(folder, fill)
+
+
+def test_the_entry_that_is_published_first_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "cache" / "entry"
+    one, other = entry_of(folder, 1), entry_of(folder, 2)
+    publish(one, folder, (2, 13))
+    publish(other, folder, (2, 13))
+    assert entries(tmp_path / "cache") == [folder]
+    assert read_arrays(folder, (2, 13))[0][0, 0, 0] == 1
+
+
+def test_a_damaged_entry_gives_way(tmp_path: Path) -> None:
+    folder = tmp_path / "cache" / "entry"
+    publish(entry_of(folder, 1), folder, (2, 13))
+    (folder / "seen.npy").write_bytes(b"")
+    publish(entry_of(folder, 2), folder, (2, 13))
+    assert entries(tmp_path / "cache") == [folder]
+    assert read_arrays(folder, (2, 13))[0][0, 0, 0] == 2
 
 
 @pytest.mark.slow

@@ -178,6 +178,15 @@ def test_centre_path_holds_the_place_of_a_joint_that_is_lost() -> None:
     np.testing.assert_array_equal(centred[0, 0, 3], keypoints[0, 0, 3] - keypoints[0, 1, 1])
 
 
+def test_a_person_of_whom_nothing_is_seen_stays_missing() -> None:
+    keypoints = drawn(2, 4, 4, 3)
+    alone = centre_path(prepared_of(keypoints[1:]), 1).keypoints
+    keypoints[0] = np.nan
+    centred = centre_path(prepared_of(keypoints), 1).keypoints
+    assert np.isnan(centred[0]).all()
+    assert np.array_equal(centred[1], alone[0])
+
+
 @pytest.mark.parametrize("step", [centre_first, centre_each, centre_path])
 @pytest.mark.parametrize("joint", [-1, 4])
 def test_a_joint_that_the_layout_lacks_is_refused(step: Callable[[Prepared, int], Prepared], joint: int) -> None:

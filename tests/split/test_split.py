@@ -260,6 +260,7 @@ def test_a_set_without_a_split_file_is_refused() -> None:
         ('train = { a = [1] }\ntest = "rest"\nclasses = ["x", "x"]', "classes must differ"),
         ('train = { a = [1] }\ntest = "rest"\nofficial = { train = 3 }', "official.test' is missing"),
         ('train = { a = 1 }\ntest = "rest"', "found 1"),
+        (f'[protocols."../up"]\n{HEAD}train = {{ a = [1] }}\ntest = "rest"', "should match pattern"),
     ],
 )
 def test_a_file_that_does_not_say_what_it_must_is_refused(tmp_path: Path, toml: str, said: str) -> None:
@@ -294,6 +295,20 @@ def test_a_damaged_list_is_refused(on: Resolve, tmp_path: Path, data: bytes | No
         (tmp_path / "a.txt.gz").write_bytes(data)
     with pytest.raises(CardError, match=said):
         on(SIX, 'list = { train = "a.txt.gz", test = "a.txt.gz" }')
+
+
+def test_a_list_beyond_all_measure_is_refused(on: Resolve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("skelbench.split._LARGEST_LIST", 10)
+    ids(tmp_path, "a.txt.gz", ["s001", "s002", "s003"])
+    with pytest.raises(CardError, match=r"a\.txt\.gz: more than 0 MB of ids"):
+        on(SIX, 'list = { train = "a.txt.gz", test = "a.txt.gz" }')
+
+
+def test_synthetic_samples_are_not_counted_against_the_official_ones(tmp_path: Path) -> None:
+    store = FakeStore(pd.DataFrame({"label": [0, 1], "subject": [1, 2]}))
+    store.info.origin.synthetic = {"seed": 0}
+    path = split_file(tmp_path, 'train = { subject = [1] }\ntest = "rest"\nofficial = { train = 9, test = 9 }')
+    assert resolve(store, splits=str(path)).official == ()
 
 
 def test_the_digest_follows_protocol_classes_and_ids_only(on: Resolve, tmp_path: Path) -> None:
@@ -337,7 +352,7 @@ class FakeStore(Store):
     def __init__(self, table: pd.DataFrame, name: str = "tiny") -> None:
         self._rows_of = table
         self._names = tuple(f"s{place:07}" for place in range(len(table)))
-        self.info = SimpleNamespace(name=name, card=card_of(name))
+        self.info = SimpleNamespace(name=name, card=card_of(name), origin=SimpleNamespace(synthetic=None))
 
     def __len__(self) -> int:
         return len(self._rows_of)
