@@ -27,6 +27,7 @@ from skelbench.execute import (
     Progress,
     Sink,
     execute,
+    make_fabric,
     preview,
     stage_of,
     unfinished,
@@ -328,7 +329,8 @@ def _threads(count: int | None) -> Iterator[None]:
 
 
 def _check(request: RunRequest) -> None:
-    """Refuse numbers that make no sense."""
+    """Refuse numbers that make no sense, and a device that is not there."""
+    make_fabric(request.device, request.precision)
     if not request.seeds or not all(0 <= seed <= MAX_SEED for seed in request.seeds):
         raise UsageError(f"Seeds {list(request.seeds)}: expected at least one, each from 0 to {MAX_SEED}.")
     if len(set(request.seeds)) != len(request.seeds):

@@ -52,13 +52,11 @@ def pairs(values: Mapping[str, Any]) -> None:
         click.echo(f"{name.ljust(width)}  {value}")
 
 
-def size(count: float) -> str:
+def size(count: int) -> str:
     """Bytes for people, such as `1.7 GB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
+    place = min(max(len(str(count)) - 1, 0) // 3, 4)
+    number = f"{count / 1000**place:.1f}" if place else str(count)
+    return f"{number} {('B', 'kB', 'MB', 'GB', 'TB')[place]}"
 
 
 def _plain(value: Any) -> Any:

@@ -121,10 +121,11 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
 
 
 def _show(results: list[RunResult]) -> None:
-    """A line for each run."""
+    """A line for each run, on stderr where it failed."""
     for result in results:
-        click.echo(f"{result.name}: {result.state}: {result.message}")
-        click.echo(f"  {result.folder / 'record.json' if result.record else result.folder}")
+        failed = result.state in ("failed", "diverged")
+        click.echo(f"{result.name}: {result.state}: {result.message}", err=failed)
+        click.echo(f"  {result.folder / 'record.json' if result.record else result.folder}", err=failed)
 
 
 def _leave(results: list[RunResult]) -> None:
