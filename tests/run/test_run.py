@@ -252,6 +252,19 @@ def test_a_wrong_request_is_refused_before_anything_runs(
         ({"device": "gpu"}, "No device 'gpu'"),
         ({"device": "cuda:9"}, "CUDA devices"),
         ({"precision": "8"}, "No precision '8'"),
+    ],
+)
+def test_a_device_or_precision_that_is_not_there_is_refused_before_anything_is_run(
+    changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        run(RunRequest(**{"dataset": "nw_ucla", **changes}))
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
         ({"overrides": ("model.kernel=4",)}, "model.kernel is 4"),
         ({"overrides": ('optim.groups=[{ match = ["x"] }]',)}, "match no trained parameter"),
     ],
