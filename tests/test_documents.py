@@ -1,0 +1,85 @@
+"""What the documents say is tried: their commands run, their Python runs, their tables are those of the boards."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from skelbench.cli import cli
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+RAW = {"ntu60": "nturgbd_skeletons_s001_to_s017.zip", "nw_ucla": "all_sqe.zip", "penn_action": "labels.zip"}
+FAST = "-o optim.epochs=1 -o data.batch=8"  # of a training: whether it runs, not what it reaches
+MYNET = """
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, spec, *, width: int = 8) -> None:
+        super().__init__()
+        self.out_channels = width
+        self.conv = nn.Conv2d(spec.channels, width, 1)
+
+    def forward(self, x, slot):
+        return self.conv(x)
+"""
+
+
+def fences(page: Path, language: str) -> list[str]:
+    return [text for name, text in FENCE.findall(page.read_text(encoding="utf-8")) if name == language]
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory) -> Path:
+    """Made-up raw data under the names that the documents use."""
+    folder = tmp_path_factory.mktemp("raw")
+    for name, file in RAW.items():
+        cli.main(["synth", name, "--samples", "72", "--zip", "--out", str(folder / name)], standalone_mode=False)
+        shutil.move(folder / name / f"{name}.zip", folder / file)
+    return folder
+
+
+@pytest.fixture
+def desk(raw) -> None:
+    """The test's own folder as a reader's: the raw data, the two stores, a model of one's own, and a recipe."""
+    shutil.copytree(raw, ".", dirs_exist_ok=True)
+    Path("mynet.py").write_text(MYNET)
+    (recipe,) = (text for text in fences(ROOT / "docs" / "recipes.md", "toml") if text.startswith("# slow.toml"))
+    Path("slow.toml").write_text(recipe)
+    for name, file in RAW.items():
+        cli.main(["convert", name, "--raw", file], standalone_mode=False)
+
+
+def test_every_command_in_the_documents_runs(desk, capsys) -> None:
+    lines = [line for page in PAGES for text in fences(page, "") for line in text.splitlines()]
+    commands = list(dict.fromkeys(line.split("#")[0].strip() for line in lines if line.startswith("skelbench ")))
+    assert len(commands) >= 8
+    for command in commands:
+        words = shlex.split(command)[1:]
+        if words[0] == "demo":
+            continue  # `make demo` is run by CI
+        if words[0] == "run" and "--dry-run" not in words and "--method" not in words:
+            words += shlex.split(FAST)
+        assert not cli.main(words, standalone_mode=False), command
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if fences(page, "python")], ids=lambda page: page.name)
+def test_the_python_in_the_documents_runs(desk, page, capsys) -> None:
+    for text in fences(page, "python"):
+        made_up = re.sub(r'data\["\w+"\]', "data[0]", text)  # the ids of real recordings are not there
+        exec(compile(made_up, str(page), "exec"), {})
+
+
+def test_every_number_in_the_readme_table_stands_on_a_board() -> None:
+    boards = "\n".join(page.read_text(encoding="utf-8") for page in (ROOT / "leaderboards").glob("*.md"))
+    rows = [
+        line for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines() if re.match(r"\| .*\d ±", line)
+    ]
+    assert rows
+    for row in rows:
+        cells = [cell.strip(" *") for cell in row.strip("|").split("|")]
+        assert any(all(f"| {cell} " in line for cell in cells if cell) for line in boards.splitlines()), row
