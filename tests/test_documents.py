@@ -1,5 +1,6 @@
 """What the documents say is tried: their commands run, their Python runs, their tables are those of the boards."""
 
+import inspect
 import re
 import shlex
 import shutil
@@ -8,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from skelbench.cli import cli
+from skelbench.data.clips import OPERATIONS, SAMPLING
+from skelbench.prepare.run import GROUPINGS
+from skelbench.prepare.steps import STEPS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -72,6 +76,15 @@ def test_the_python_in_the_documents_runs(desk, page, capsys) -> None:
     for text in fences(page, "python"):
         made_up = re.sub(r'data\["\w+"\]', "data[0]", text)  # the ids of real recordings are not there
         exec(compile(made_up, str(page), "exec"), {})
+
+
+def test_every_step_is_documented_in_its_own_words() -> None:
+    text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    steps = {**GROUPINGS, **STEPS, **SAMPLING, **{name: operation.draw for name, operation in OPERATIONS.items()}}
+    for name, function in steps.items():
+        arguments = ",".join(list(inspect.signature(function).parameters)[1:])
+        shown = f"{name}:{arguments}" if arguments else name
+        assert f"| `{shown}` | {(inspect.getdoc(function) or '').splitlines()[0]} |" in text
 
 
 def test_every_number_in_the_readme_table_stands_on_a_board() -> None:
