@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 import traceback
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -16,7 +16,6 @@ from typing import Any, Literal
 import torch
 
 from skelbench import registry
-from skelbench.convert.planning import spread
 from skelbench.data.batches import check_recipe
 from skelbench.errors import USAGE, RunError, UsageError
 from skelbench.execute import (
@@ -32,8 +31,8 @@ from skelbench.execute import (
     stage_of,
     unfinished,
 )
+from skelbench.limit import spread
 from skelbench.provenance import code_version
-from skelbench.raw import RawItem
 from skelbench.recipe import Ask, Choice, Resolved, Setting, default_choice, resolve
 from skelbench.record import Record, read_record, write_record
 from skelbench.split import Split, load_protocols
@@ -390,14 +389,12 @@ def _limited(store: Store, split: Split, limit: int | None) -> Split:
     if limit is None:
         return split
     columns = [name for name in (split.target, "subject", "camera") if name in store.table.columns]
-    rows: list[dict[Hashable, Any]] = store.table[["sample_id", *columns]].astype(str).to_dict("records")
+    rows: list[dict[Any, Any]] = store.table[columns].astype(str).to_dict("records")
     parts = []
     for part in (split.train, split.test):
-        place = {rows[index]["sample_id"]: index for index in part}
-        items = [
-            RawItem(name, (), {column: rows[index][column] for column in columns}) for name, index in place.items()
-        ]
-        parts.append(tuple(sorted(place[item.sample_id] for item in spread(items, columns)[:limit])))
+        places = {store.ids[place]: place for place in part}
+        picked = spread({name: rows[place] for name, place in places.items()}, columns)[:limit]
+        parts.append(tuple(sorted(places[name] for name in picked)))
     return replace(split, train=parts[0], test=parts[1])
 
 

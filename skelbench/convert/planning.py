@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -11,13 +11,14 @@ from typing import Any
 from skelbench import registry
 from skelbench.card import Card, load_card
 from skelbench.errors import FINDINGS, USAGE, CardError, RawFormatError, UsageError
+from skelbench.limit import spread
 from skelbench.raw import RawItem
 from skelbench.sources.source import CONTROL, MARKER, Source, open_source, printable
 from skelbench.store.schema import Reject
 
 _MAX_ID = 255  # bytes, as in a file name
 _MAX_MARKER = 1 << 16  # bytes of a SYNTHETIC.json
-_SPREAD = ("subject", "camera")  # columns over which a limit is spread, after the targets
+_SPREAD = ("action", "subject", "camera")  # columns over which a limit is spread; an action in a name is the target
 _SEED = 0  # of the limit's pick
 
 
@@ -119,33 +120,6 @@ def make_plan(converter: Converter, source: Source, limit: int | None) -> Plan:
     )
 
 
-def spread(items: Iterable[RawItem], columns: Sequence[str], key: str = "") -> list[RawItem]:
-    """Order items so that any first few are spread evenly over the values of columns.
-
-    The values of the first column take turns; within each, those of the second do, and so on. What is left to
-    chance is decided by a digest of the ids, so neither the order of the items nor other items matter.
-
-    Args:
-        items: In any order.
-        columns: Names in `item.meta`, most important first; an item without one has the value None.
-        key: Mixed into the digest, so that each group has an order of its own.
-
-    Returns:
-        The same items.
-    """
-    if not columns:
-        return sorted(items, key=lambda item: _mixed(key, item.sample_id))
-    groups: dict[str, list[RawItem]] = {}
-    for item in items:
-        groups.setdefault(str(item.meta.get(columns[0])), []).append(item)
-    queues = [
-        spread(groups[value], columns[1:], f"{key}/{value}")
-        for value in sorted(groups, key=lambda value: _mixed(key, value))
-    ]
-    longest = max(map(len, queues), default=0)
-    return [queue[turn] for turn in range(longest) for queue in queues if turn < len(queue)]
-
-
 def _planned(converter: Converter, source: Source) -> list[RawItem]:
     """Every item of the converter, in the order of their ids; its failures name it."""
     try:
@@ -201,13 +175,9 @@ def _limited(
     if limit is None or limit >= len(items):
         return tuple(items), None
     columns = [name for name in (*card.targets, *_SPREAD) if any(name in item.meta for item in items)]
-    chosen = sorted(spread(items, columns, str(_SEED))[:limit], key=lambda item: item.sample_id)
-    return tuple(chosen), {"items": limit, "of": len(items), "over": columns, "seed": _SEED}
-
-
-def _mixed(key: str, value: str) -> bytes:
-    """A number that stands in no relation to what it is made from."""
-    return hashlib.sha256(f"{key}\0{value}".encode("utf-8", "surrogatepass")).digest()
+    picked = set(spread({item.sample_id: item.meta for item in items}, columns, str(_SEED))[:limit])
+    chosen = tuple(item for item in items if item.sample_id in picked)
+    return chosen, {"items": limit, "of": len(items), "over": columns, "seed": _SEED}
 
 
 def _request(converter: Converter, source: Source, limit: dict[str, Any] | None) -> str:

@@ -5,12 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from skelbench.convert.planning import Plan, load_converter, make_plan, spread
+from skelbench.convert.planning import Plan, load_converter, make_plan
 from skelbench.errors import CardError, RawFormatError, UsageError
-from skelbench.raw import RawItem
 from skelbench.sources.source import open_source
 
 PLANNER = """
@@ -145,27 +142,6 @@ def test_a_limit_is_even_over_labels_subjects_and_cameras_and_recorded(toy: Path
 
 def test_a_limit_above_what_there_is_is_none(toy: Path, raw: Path) -> None:
     assert planned(toy, raw, limit=40).limit is None
-
-
-metas = st.fixed_dictionaries({"label": st.integers(0, 3)}, optional={"subject": st.integers(0, 2)})
-
-
-@settings(deadline=None)
-@given(known=st.dictionaries(st.text("abc", min_size=3, max_size=6), metas, max_size=40), data=st.data())
-def test_any_first_few_are_spread_evenly_and_do_not_depend_on_the_order(
-    known: dict[str, dict[str, int]], data: st.DataObject
-) -> None:
-    items = [RawItem(name, (), meta) for name, meta in known.items()]
-    chosen = spread(items, ["label", "subject"])
-    order = data.draw(st.permutations(range(len(items))))
-    assert chosen == spread([items[place] for place in order], ["label", "subject"])
-    assert sorted(item.sample_id for item in chosen) == sorted(known)
-    there = Counter(item.meta["label"] for item in items)
-    for count in range(len(chosen)):
-        taken = Counter(item.meta["label"] for item in chosen[:count])
-        for one in there:
-            for other in there:
-                assert taken[one] <= taken[other] + 1 or taken[other] == there[other]
 
 
 # --- synthetic ---
