@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import nn
@@ -28,7 +29,7 @@ from skelbench.evaluate import (
 )
 from skelbench.methods.method import learns_by_gradient
 from skelbench.metrics import Metric
-from skelbench.preflight import check_gradient, check_targets, fit, push
+from skelbench.preflight import check_gradient, check_targets, fit, guarded, push
 from skelbench.prepare import person_slots, prepare_set
 from skelbench.provenance import device_name, environment
 from skelbench.recipe import Resolved, Setting
@@ -179,13 +180,14 @@ def execute(cell: Cell, sink: Sink) -> Record:
     fabric = make_fabric(cell.device, cell.precision)
     sink(Progress(cell.name, "prepare"))
     parts = _parts(cell, fabric.device)
-    sink(Progress(cell.name, "check", text=_situation(cell, parts)))
+    sink(Progress(cell.name, "check", text="; ".join([_situation(cell, parts), *_left_out(parts)])))
     with own_randomness(fabric.device):
         method = _build(cell, parts).to(fabric.device)
         fitting = fit(method, parts.train.batches)
         _push(cell, parts, method)
         size = sizes(method, parts.spec)
     trained = train(method, _job(cell, parts), fabric, lambda line: sink(_of_epoch(cell, line)))
+    trained = replace(trained, messages=(*_left_out(parts), *trained.messages))
     clock = Timing(prepare=parts.seconds, train=trained.seconds + fitting, test=0)
     outcome = _Outcome(trained, size, clock, device_name(fabric.device))
     if trained.state == "diverged":
@@ -295,8 +297,11 @@ def _build(cell: Cell, parts: _Parts) -> Any:
     """Encoder and method, initialised from the seed alone."""
     torch.manual_seed(draw_seed("init", cell.seed))
     model, method = cell.resolved.model, cell.resolved.method
-    encoder = model.cls(parts.spec, **model.values)
-    return method.cls(encoder, parts.task, parts.spec, **method.values)
+    encoder = guarded(lambda: model.cls(parts.spec, **model.values), f"{model.name} cannot be built")
+    return guarded(
+        lambda: method.cls(encoder, parts.task, parts.spec, **method.values),
+        f"{method.name} on {model.name} cannot be built",
+    )
 
 
 def _push(cell: Cell, parts: _Parts, method: nn.Module) -> Any:
@@ -314,9 +319,23 @@ def _situation(cell: Cell, parts: _Parts) -> str:
     level = chance(cell.split.protocol.metric, len(parts.task.classes))
     metric = cell.split.protocol.metric
     told = f"{len(cell.split.train)} training and {len(cell.split.test)} test samples"
-    told += f", {len(parts.task.classes)} classes; chance {metric} {100 * level:.1f} %"
+    return f"{told}, {_classes(parts)}; chance {metric} {100 * level:.1f} %"
+
+
+def _classes(parts: _Parts) -> str:
+    """How many classes there are, and of how many there is a sample."""
+    count = len(parts.task.classes)
+    if parts.task.kind == "single":
+        occur = np.unique(np.concatenate([parts.train_items.target, parts.test_items.target])).size
+        if occur < count:
+            return f"{occur} of {count} classes occur"
+    return f"{count} classes"
+
+
+def _left_out(parts: _Parts) -> tuple[str, ...]:
+    """A sentence on the persons that have no slot, if there are any."""
     lost = parts.train.left_out + parts.test.left_out
-    return f"{told}; {lost} persons beyond the {parts.spec.slots} slots are left out" if lost else told
+    return (f"{lost} persons beyond the {parts.spec.slots} slots are left out",) if lost else ()
 
 
 def _of_epoch(cell: Cell, line: Epoch) -> Progress:

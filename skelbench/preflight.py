@@ -97,7 +97,7 @@ def fit(method: nn.Module, batches: Callable[[], Iterable[Batch]]) -> float:
         function: Any = getattr(module, "fit", None)
         if callable(function):
             with torch.no_grad():
-                _guarded(partial(function, batches()), f"{type(module).__name__}.fit")
+                guarded(partial(function, batches()), f"{type(module).__name__}.fit")
     return time.perf_counter() - began
 
 
@@ -118,24 +118,27 @@ def push(method: nn.Module, train: Batch | None, test: Batch, *, outputs: int) -
     """
     trial: Any = copy.deepcopy(method)
     seconds = [0.0, 0.0]
+    check_input(test)
+    trial.eval()
+    with torch.inference_mode():
+        check_features(trial, test)
     if train is not None:
         check_input(train)
         trial.train()
         began = time.perf_counter()
-        loss = _guarded(lambda: trial.loss(train), f"{_pair(method)} on a training batch {_shape(train)}")
+        loss = guarded(lambda: trial.loss(train), f"{_pair(method)} on a training batch {_shape(train)}")
         if loss.total.shape != () or not bool(torch.isfinite(loss.total)):
             raise RunError(
                 f"{_pair(method)}: the loss of the first batch is {loss.total.detach()}, expected one finite number."
             )
         if not loss.total.requires_grad:
             raise RunError(f"{_pair(method)}: the loss depends on no parameter.")
-        _guarded(loss.total.backward, f"{_pair(method)}: gradient of the first batch")
+        guarded(loss.total.backward, f"{_pair(method)}: gradient of the first batch")
         seconds[0] = time.perf_counter() - began
-    check_input(test)
     trial.eval()
     began = time.perf_counter()
     with torch.inference_mode():
-        logits = _guarded(lambda: trial.predict(test), f"{_pair(method)} on a test batch {_shape(test)}")
+        logits = guarded(lambda: trial.predict(test), f"{_pair(method)} on a test batch {_shape(test)}")
     check_logits(logits, len(test.target), outputs)
     seconds[1] = time.perf_counter() - began
     return Flight(*seconds)
@@ -160,13 +163,47 @@ def check_input(batch: Batch) -> None:
             )
 
 
-def _guarded(call: Callable[[], Result], what: str) -> Result:
-    """Turn whatever a stranger's model raises into one line."""
+def check_features(method: nn.Module, batch: Batch) -> None:
+    """Hold what an encoder gives against what it says of itself.
+
+    Args:
+        method: In eval mode; one that keeps its encoder elsewhere than in `encoder` is not looked at.
+        batch: Its first clip is encoded.
+
+    Raises:
+        RunError: If the encoder raises, or its features are not (rows, out_channels, frames, joints).
+    """
+    encoder: Any = getattr(method, "encoder", None)
+    if encoder is None:
+        return
+    clip, what = batch.clips[0], f"{type(encoder).__name__} on the rows {tuple(batch.clips[0].x.shape)}"
+    features = guarded(lambda: encoder(clip.x, clip.slot), what)
+    shape = tuple(getattr(features, "shape", ()))
+    if len(shape) != 4 or shape[:2] != (len(clip.x), encoder.out_channels):
+        raise RunError(
+            f"{what} gave {f'the shape {shape}' if shape else type(features).__name__}, expected (rows, out_channels, "
+            f"frames, joints) with {len(clip.x)} rows and out_channels = {encoder.out_channels}."
+        )
+
+
+def guarded(call: Callable[[], Result], what: str) -> Result:
+    """Call a stranger's code.
+
+    Args:
+        call: Model or method at work.
+        what: Who does what, for the message.
+
+    Returns:
+        What the call gives.
+
+    Raises:
+        RunError: In one line, for whatever it raises that is none of our errors; even if it wants to leave Python.
+    """
     try:
         return call()
     except (*USAGE, RunError, KeyboardInterrupt, MemoryError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         text = " ".join(str(error).split())[:300]
         raise RunError(f"{what}: {type(error).__name__}: {text}") from error
 

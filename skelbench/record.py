@@ -204,7 +204,7 @@ def write_record(path: Path, record: Record) -> None:
     """
     text = record_text(record)
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = path.with_name(f".{path.name}.draft")  # the same each time: the next write takes over what a kill left
     try:
         with draft.open("w", encoding="utf-8", newline="\n") as file:
             file.write(text)

@@ -91,7 +91,7 @@ def load(plugin: Plugin, functions: tuple[str, ...] = ()) -> ModuleType:
         module = (
             _from_path(Path(plugin.module)) if plugin.module.endswith(".py") else importlib.import_module(plugin.module)
         )
-    except Exception as error:  # whatever a stranger's file raises on import
+    except (Exception, SystemExit) as error:  # whatever a stranger's file raises on import
         raise UsageError(f"{plugin.module}: cannot be imported: {type(error).__name__}: {error}") from error
     for function in functions:
         if not callable(getattr(module, function, None)):

@@ -78,7 +78,7 @@ class RunResult:
     state: State
     message: str
     record: Record | None = None  # of a run that has one
-    error: Exception | None = None  # why it failed just now; a type of `errors.USAGE` means that it could never run
+    error: Exception | None = None  # why there is no result; a type of `errors.USAGE`: it could never run
 
 
 def run(request: RunRequest, sink: Sink = lambda progress: None) -> list[RunResult]:
@@ -243,7 +243,8 @@ def _one(cell: Cell, overwrite: str, sink: Sink) -> RunResult:
     cell.folder.mkdir(parents=True, exist_ok=True)
     with _locked(cell.folder) as free:
         if not free:
-            return RunResult(cell.name, cell.folder, "partial", "another process is running it; left to that")
+            told = "another process is running it; left to that"
+            return RunResult(cell.name, cell.folder, "partial", told, None, RunError(told))
         if overwrite == "always":
             _clear(cell.folder)
         try:
@@ -279,8 +280,10 @@ def _finished(cell: Cell) -> RunResult | None:
 
 def _failed(cell: Cell, error: Exception) -> RunResult:
     """Keep why a run failed."""
-    expected = isinstance(error, ValueError) and type(error).__module__.startswith("skelbench.")
-    message = str(error) if expected else f"{type(error).__name__}: {error} (traceback in {cell.folder / ERROR})"
+    ours = type(error).__module__.startswith("skelbench.")
+    message = str(error) if ours else f"{type(error).__name__}: {error}"
+    if not ours or error.__cause__ is not None:
+        message += f" (traceback in {cell.folder / ERROR})"
     write_whole(cell.folder / ERROR, "".join(traceback.format_exception(error)).encode())
     record = unfinished(cell, "failed", message)
     write_record(cell.folder / RECORD, record)

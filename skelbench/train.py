@@ -123,7 +123,7 @@ def train(method: nn.Module, job: Job, fabric: Fabric, on_epoch: Callable[[Epoch
             seconds = before + time.perf_counter() - began
             if problem or line is None:
                 forget_resume(job.folder)
-                return Trained("diverged", epoch, seconds, (*messages, f"Epoch {epoch}: {problem}"))
+                return Trained("diverged", epoch, seconds, (*messages, f"In epoch {epoch + 1}: {problem}"))
             line = Epoch(**{**asdict(line), "seconds": round(seconds, 3)})
             _append(job.folder / LOG, json.dumps(asdict(line)))
             _save(method, optimiser, job, epoch + 1, seconds)

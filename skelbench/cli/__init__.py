@@ -49,6 +49,7 @@ def main() -> None:
         error.show()
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
+        click.echo("Stopped. The same command goes on from what is finished.", err=True)
         code = INTERRUPTED
     except USAGE as error:
         code = _say(error, 2)

@@ -1,10 +1,14 @@
 """Options that several verbs share."""
 
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from skelbench.cli.output import STDOUT
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -13,7 +17,8 @@ PATH = click.Path(path_type=Path)
 
 def json_option(command: Command) -> Command:
     """`--json`: one document on stdout instead of text."""
-    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")(command)
+    text = "Print one JSON document on stdout."
+    return click.option("--json", "as_json", is_flag=True, help=text, callback=_keep_stdout)(command)
 
 
 def dry_run_option(command: Command) -> Command:
@@ -26,3 +31,11 @@ def overwrite_option(command: Command) -> Command:
     choice = click.Choice(["never", "always"])
     text = "What to do where a result of another request stands."
     return click.option("--overwrite", type=choice, default="never", show_default=True, help=text)(command)
+
+
+def _keep_stdout(context: click.Context, parameter: click.Parameter, wanted: bool) -> bool:
+    """Leave stdout to the document: what a stranger's model prints goes to stderr."""
+    if wanted:
+        context.meta[STDOUT] = sys.stdout
+        context.with_resource(redirect_stdout(sys.stderr))
+    return wanted

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 log = logging.getLogger("skelbench")
+STDOUT = "skelbench.stdout"  # where a context keeps the stream of its JSON document
 
 
 def configure(*, verbose: bool, quiet: bool) -> None:
@@ -32,7 +33,8 @@ def progress_wanted() -> bool:
 
 def emit(document: Any) -> None:
     """Print one JSON document on stdout."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False, default=_plain))
+    stdout = click.get_current_context().meta.get(STDOUT)
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False, default=_plain), file=stdout)
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> None:

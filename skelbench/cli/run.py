@@ -123,8 +123,9 @@ def _bar() -> Iterator[Callable[[Progress], None]]:
 def _show(results: list[RunResult]) -> None:
     """A line for each run, on stderr where it failed."""
     for result in results:
-        failed = result.state in ("failed", "diverged")
-        click.echo(f"{result.name}: {result.state}: {result.message}", err=failed)
+        failed = result.error is not None or result.state in ("failed", "diverged")
+        told = result.message if result.message.startswith(result.state) else f"{result.state}: {result.message}"
+        click.echo(f"{result.name}: {told}", err=failed)
         click.echo(f"  {result.folder / 'record.json' if result.record else result.folder}", err=failed)
 
 
@@ -136,7 +137,7 @@ def _leave(results: list[RunResult]) -> None:
     errors = [result.error for result in results if result.error is not None]
     if any(isinstance(error, USAGE) for error in errors):
         raise click.exceptions.Exit(2)
-    if any(result.state in ("failed", "diverged") for result in results):
+    if errors or any(result.state == "diverged" for result in results):
         raise click.exceptions.Exit(1)
     if any(result.state == "partial" for result in results):
         raise click.exceptions.Exit(INTERRUPTED)

@@ -1,5 +1,6 @@
 """One cell of a board each: from a row of records to a short text, empty where there is nothing to say."""
 
+import re
 from collections.abc import Iterable
 
 from skelbench.leaderboard.collect import Row
@@ -120,7 +121,18 @@ def parameters(row: Row) -> str:
 
 def gflops(row: Row) -> str:
     """Multiply-accumulates for one sample."""
-    return "" if row.first.gflops is None else f"{row.first.gflops:.3g}"
+    count = row.first.gflops
+    if count is None:
+        return ""
+    return escape("< 0.001") if 0 < count < 0.001 else f"{count:.3g}"
+
+
+def command(row: Row) -> str:
+    """The command that repeats the row, all its seeds; not escaped."""
+    seeds = sorted({record.seed for record in row.records})
+    counted = seeds == list(range(len(seeds)))
+    asked = f"--seeds {len(seeds)}" if counted else " ".join(f"--seed {seed}" for seed in seeds)
+    return re.sub(r"--seed \d+$", asked, row.first.command)
 
 
 def training(row: Row) -> str:

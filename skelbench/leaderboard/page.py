@@ -84,7 +84,7 @@ def _section(part: Table, published: Sequence[Published]) -> list[str]:
     behind = [[cell(row) for cell in BACKGROUND.values()] for row in part.rows]
     lines += ["### What stands behind the rows", "", *table(list(BACKGROUND), behind, right=RIGHT), ""]
     lines += ["### To repeat a row", ""]
-    lines += [f"- {cells.key(row)} {_name(row)}: {code(row.first.command)}" for row in part.rows] + [""]
+    lines += [f"- {cells.key(row)} {_name(row)}: {code(cells.command(row))}" for row in part.rows] + [""]
     if published:
         papers = sorted({(row.paper, row.document) for row in published})
         sources = "; ".join(f"{escape(paper)} = {escape(document)}" for paper, document in papers)

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
+import numpy as np
 import torch
 from jaxtyping import Float
-from sklearn.neighbors import NearestCentroid
 from torch import Tensor, nn
 
 from skelbench.data.types import Batch, InputSpec, Task
@@ -54,12 +54,13 @@ class Centroid(nn.Module):
             RunError: If it holds fewer than two classes, or numbers too large.
         """
         train = standardised(batches, self._features)
-        rule = NearestCentroid().fit(train.x, train.y)
+        seen = np.unique(train.y)
+        centroids = np.stack([train.x[train.y == label].mean(0) for label in seen])
         self.mean.copy_(torch.from_numpy(train.mean))
         self.scale.copy_(torch.from_numpy(train.scale))
         self.present.zero_()
-        self.present[torch.from_numpy(rule.classes_)] = True
-        self.centroids[self.present] = torch.from_numpy(rule.centroids_).to(self.centroids)
+        self.present[torch.from_numpy(seen)] = True
+        self.centroids[self.present] = torch.from_numpy(centroids).to(self.centroids)
 
     def predict(self, batch: Batch) -> Float[Tensor, "samples classes"]:
         """Minus the squared distance to each centroid, averaged over features."""

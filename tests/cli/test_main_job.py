@@ -65,7 +65,7 @@ def test_a_command_given_twice_says_that_it_is_done(skelbench, twin) -> None:
     first = skelbench("run", "--dataset", "nw_ucla", "--method", "majority")
     again = skelbench("run", "--dataset", "nw_ucla", "--method", "majority")
     assert "done already" not in first.out
-    assert "done already" in again.out
+    assert "identity-majority-joint seed 0: done already: top1" in again.out
 
 
 def test_a_record_is_repeated_as_it_is(skelbench, twin) -> None:
@@ -128,6 +128,29 @@ def test_a_model_in_a_file_of_its_own_trains(skelbench, twin) -> None:
     wrong = skelbench("run", "--dataset", "nw_ucla", "--model", "./mynet.py", "-o", "model.widht=9")
     assert wrong.code == 2
     assert "Did you mean 'model.width'" in wrong.err
+
+
+def test_a_model_that_prints_leaves_stdout_to_the_document(skelbench, twin) -> None:
+    Path("loud.py").write_text(
+        "from torch import nn\n\nprint('imported')\n\n\nclass Net(nn.Module):\n    def __init__(self, spec) -> None:\n"
+        "        super().__init__()\n        self.out_channels = spec.channels\n\n"
+        "    def forward(self, x, slot):\n        print('at work')\n        return x\n"
+    )
+    asked = ("run", "--dataset", "nw_ucla", "--model", "./loud.py", "--recipe", "small", "-o", "optim.epochs=1")
+    said = skelbench(*asked, "--json")
+    assert json.loads(said.out)[0]["state"] == "done"
+    assert "imported" in said.err
+    assert "at work" in said.err
+
+
+def test_a_run_stopped_before_it_began_says_so(skelbench, twin, monkeypatch) -> None:
+    def stop(*given) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("skelbench.run.plan_runs", stop)
+    said = skelbench("run", "--dataset", "nw_ucla")
+    assert said.code == 130
+    assert "Stopped. The same command goes on" in said.err
 
 
 WRONG = [

@@ -57,6 +57,26 @@ def test_a_row_says_what_stands_behind_it(tmp_path: Path, keep: Keep) -> None:
     assert row_of(text, "lite")["poses"] == "Kinect v1"
 
 
+def test_the_command_of_a_row_repeats_all_its_seeds(tmp_path: Path, keep: Keep) -> None:
+    for seed in range(3):
+        keep(seed=seed, command=f"skelbench run --dataset nw_ucla --seed {seed}")
+    for seed in (2, 5):
+        keep(seed=seed, model="posestats", command=f"skelbench run --method posestats --seed {seed}")
+    text = page(tmp_path)
+    assert "`skelbench run --dataset nw_ucla --seeds 3`" in text
+    assert "`skelbench run --method posestats --seed 2 --seed 5`" in text
+
+
+@pytest.mark.parametrize(("count", "shown"), [(5.4e-05, "&lt; 0.001"), (0.001, "0.001"), (17.25, "17.2"), (None, "")])
+def test_work_below_what_is_worth_printing_is_said_so(
+    tmp_path: Path, keep: Keep, count: float | None, shown: str
+) -> None:
+    keep(gflops=count)
+    keep(model="posestats", gflops=2.0)
+    text = page(tmp_path)
+    assert f"| 79,306 | {shown or '–'} | 3.2 min |" in text
+
+
 def test_the_interval_over_subjects_is_shown_where_it_is_stored(tmp_path: Path, keep: Keep) -> None:
     keep(interval=(0.85, 0.94))
     keep(model="posestats")

@@ -57,6 +57,14 @@ def test_posestats_of_two_classes_gives_two_logits() -> None:
     assert (logits.argmax(1) == train.target).float().mean() > 0.9
 
 
+def test_centroid_takes_samples_that_are_all_alike() -> None:
+    empty = batch(torch.arange(6) % 3)
+    empty.clips[0].x.zero_()
+    method = build("centroid")
+    method.fit([empty])
+    assert method.predict(empty).isfinite().all()
+
+
 def test_centroid_predicts_what_scikit_learn_predicts() -> None:
     train, test = batch(torch.arange(60) % 3, 1), batch(torch.arange(30) % 3, 2)
     method = build("centroid")

@@ -1,7 +1,9 @@
 import json
 import multiprocessing
+import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from skelbench.execute import Progress
 from skelbench.record import read_record
 from skelbench.run import RunRequest, RunResult, plan_runs, preview_runs, request_from, run
 from skelbench.standing import read_standing
+from skelbench.store.reader import open_store
+from skelbench.store.writer import write_store
 
 pytestmark = pytest.mark.usefixtures("store")
 FEW = ("optim.epochs=2", "data.batch=24", "data.frames=8")
@@ -167,10 +171,13 @@ def test_a_model_named_by_path_runs(net: Callable[[str], str]) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("self.conv(x)[:, :2]", r"Supervised on Net on a training batch of 24 samples.*RuntimeError.*shapes"),
+        ("self.conv(x)[:, :2]", r"Net on the rows \(24, .* gave the shape \(24, 2, .*out_channels = 4"),
+        ("self.conv(x).mean((2, 3))", r"gave the shape \(24, 4\), expected \(rows, out_channels, frames, joints\)"),
+        ("None", "gave NoneType, expected"),
+        ("exit(3)", "Net on the rows .*SystemExit: 3"),
         ("self.conv(x) * float('nan')", "the loss of the first batch is nan"),
         ("1 / 0", "ZeroDivisionError"),
-        ("self.conv(x).new_zeros(3, 4, 1, 1)", "Supervised on Net"),
+        ("self.conv(x).new_zeros(3, 4, 1, 1)", r"gave the shape \(3, 4, 1, 1\)"),
     ],
 )
 def test_what_does_not_fit_is_one_line_before_training(net: Callable[[str], str], body: str, words: str) -> None:
@@ -192,6 +199,44 @@ def test_a_failed_run_is_tried_again_and_does_not_stop_the_rest(net: Callable[[s
     assert one(request(models=(str(Path(path).with_name("good.py")),))).state == "done"
 
 
+def test_what_cannot_be_built_says_which(net: Callable[[str], str]) -> None:
+    path = Path(net())
+    path.write_text(path.read_text().replace("self.conv = ", "self.conv = 1 / 0 or "))
+    result = one(request(models=(str(path),)))
+    assert result.message.startswith("mynet cannot be built: ZeroDivisionError: division by zero (traceback in ")
+
+
+def test_a_module_that_leaves_python_is_named(net: Callable[[str], str]) -> None:
+    path = Path(net())
+    path.write_text("import sys\n\nsys.exit(4)\n")
+    with pytest.raises(UsageError, match=r"mynet\.py: cannot be imported: SystemExit: 4"):
+        run(request(models=(str(path),)))
+
+
+@pytest.mark.parametrize(("slots", "told"), [(2, ()), (1, ("1 persons beyond the 1 slots are left out",))])
+def test_persons_without_a_slot_are_counted_in_the_record(
+    store: Path, monkeypatch: pytest.MonkeyPatch, slots: int, told: tuple[str, ...]
+) -> None:
+    sample = open_store(store)[0]
+    more = replace(
+        sample,
+        frame=np.tile(sample.frame, 2),
+        person=np.repeat([1, 2], len(sample.frame)),
+        keypoints=np.tile(sample.keypoints, (2, 1, 1)),
+    )
+    samples = [more, *list(open_store(store))[1:]]
+    info = open_store(store).info
+    card = info.card.model_copy(update={"persons": slots})
+    write_store(
+        store.parent / "crowd", card, info.origin, samples=samples, lengths=[len(s.frame) for s in samples], rejects=[]
+    )
+    said: list[Progress] = []
+    (result,) = run(replace(request(method="majority"), dataset="crowd", overrides=()), said.append)
+    assert result.record is not None
+    assert result.record.messages == told
+    assert any("3 of 10 classes occur" in progress.text for progress in said)
+
+
 def test_a_divergence_is_a_record_with_the_samples() -> None:
     asked = request("optim.lr=1e9", "optim.warmup=0", "optim.epochs=5")
     result = one(asked)
@@ -200,6 +245,7 @@ def test_a_divergence_is_a_record_with_the_samples() -> None:
     assert result.record.metrics == {}
     assert "a0" in result.message
     assert "Lower optim.lr" in result.message
+    assert re.match(r"In epoch [1-5]: ", result.message)
     assert "diverged already" in one(asked).message
 
 
@@ -209,7 +255,7 @@ def test_the_preview_prints_every_value_and_writes_no_run() -> None:
     assert shown.seconds > 0
     assert shown.sizes.parameters == 78_914
     assert (shown.train, shown.test, shown.chance) == (48, 24, 0.1)
-    assert "48 training and 24 test samples, 10 classes; chance top1 10.0 %" in shown.messages
+    assert "48 training and 24 test samples, 3 of 10 classes occur; chance top1 10.0 %" in shown.messages
     assert not Path("runs").exists()
 
 
@@ -366,4 +412,5 @@ def test_two_processes_do_not_run_one_cell() -> None:
         done.set()
         holder.join()
     assert (result.state, result.message) == ("partial", "another process is running it; left to that")
+    assert isinstance(result.error, RunError)  # there is no result, so the command has not done what it should
     assert (folder / "record.json").exists()
