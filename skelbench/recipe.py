@@ -393,8 +393,10 @@ def _recipe_file(path: Path) -> tuple[dict[str, Any], str]:
     table = _read_toml(path)
     source = table.pop("source", path.name)
     for section, values in table.items():
-        if section not in SECTIONS or not isinstance(values, dict):
+        if section not in SECTIONS:
             raise RecipeError(f"{path}: '{section}' is no section of a recipe. {nearest(section, SECTIONS)}")
+        if not isinstance(values, dict):
+            raise RecipeError(f"{path}: '{section}' is {values!r}, expected a table such as [{section}].")
     return flat(table), str(source)
 
 

@@ -211,8 +211,11 @@ def request_from(path: Path, where: Mapping[str, Any], *, seeds: tuple[int, ...]
         A request whose values are the record's, whatever the recipes say by now.
 
     Raises:
-        RunError: If the file is no record, or of a run that this version cannot repeat.
+        UsageError: If there is no such file.
+        RunError: If it is no record, or of a run that this version cannot repeat.
     """
+    if not path.is_file():
+        raise UsageError(f"No file {path}; expected a record.json.")
     record = read_record(path)
     try:
         words = shlex.split(record.command)

@@ -119,7 +119,9 @@ def check_hyper_parameters(cls: type[nn.Module], given: Mapping[str, Any], prefi
 def _converted(value: Any, hint: Any, key: str) -> Any:
     """A value read strictly as the annotated type; JSON's rules make a list a tuple and a whole number a float."""
     try:
-        return TypeAdapter(hint).validate_json(json.dumps(value), strict=True)
-    except (ValidationError, TypeError) as error:
-        reason = error.errors(include_url=False)[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        return TypeAdapter(hint).validate_json(json.dumps(value, allow_nan=False), strict=True)
+    except (ValueError, TypeError) as error:
+        reason = "expected finite numbers" if isinstance(error, ValueError) else str(error)
+        if isinstance(error, ValidationError):
+            reason = error.errors(include_url=False)[0]["msg"]
         raise RecipeError(f"'{key}' is {value!r}: {reason}.") from error

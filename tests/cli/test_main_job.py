@@ -182,6 +182,7 @@ WRONG = [
     (("run", "--dataset", "nw_ucla", "--device", "gpu"), "Known: auto, cpu, cuda"),
     (("run", "--dataset", "nw_ucla", "--precision", "16"), "Known: 32-true"),
     (("run", "--dataset", "nw_ucla", "--seeds", "2", "--seed", "1"), "give one of them"),
+    (("run", "--from", "none.json"), "No file none.json; expected a record.json"),
     (("leaderboard", "--check", "--publish"), "give one of them"),
     (("leaderboard",), "record"),
     (("demo", "--samples", "3"), "--samples"),

@@ -127,6 +127,10 @@ def test_a_recipe_that_no_block_names_is_refused() -> None:
         ("model.kernle=3", "unknown key 'model.kernle'. Did you mean 'model.kernel'"),
         ("optim.lr=fast", "-o: optim.lr: .*number; found 'fast'"),
         ("optim.lr=nan", "finite"),
+        ("method.label_smoothing=nan", "'method.label_smoothing' is nan: expected finite"),
+        ("method.label_smoothing=-1e400", "'method.label_smoothing' is -inf"),
+        ("data.frames=99999999999999999999", "data.frames: .*less than or equal to 1000000"),
+        ("data.batch=99999999999999999999", "data.batch: .*less than or equal to 1000000"),
         ("optim.epochs=1.5", "-o: optim.epochs: .*integer"),
         ("optim.epochs=-1", "greater than or equal to 0"),
         ("optim.momentum=1", "less than 1"),
@@ -195,6 +199,13 @@ def test_a_recipe_file_that_is_none_is_named(tmp_path: Path) -> None:
     path = tmp_path / "odd.toml"
     path.write_text("[optimm]\nlr = 1\n")
     with pytest.raises(RecipeError, match=r"'optimm' is no section of a recipe. Did you mean 'optim'"):
+        ask(recipe=str(path))
+
+
+def test_a_section_that_is_no_table_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "flat.toml"
+    path.write_text("optim = 3\n")
+    with pytest.raises(RecipeError, match=r"flat.toml: 'optim' is 3, expected a table such as \[optim\]"):
         ask(recipe=str(path))
 
 
