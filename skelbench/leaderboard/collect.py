@@ -64,6 +64,11 @@ class Table:
         """The record that stands for what all share: data set, protocol, evaluation, labels."""
         return self.rows[0].first
 
+    @property
+    def limited(self) -> bool:
+        """Whether no row used all the data."""
+        return all(any(_limits(row.first)) for row in self.rows)
+
 
 @dataclass(frozen=True)
 class Board:
@@ -128,18 +133,33 @@ def boards(entries: Iterable[Entry]) -> list[Board]:
 
 
 def _tables(runs: Iterable[list[Entry]]) -> Iterator[Table]:
-    """Put runs that scored the same samples together; one that lacks folds stands with those that have them."""
+    """Put runs that scored the same samples together, the most samples first.
+
+    A run that lacks folds stands with those that have them, one that was never scored with those of the same split.
+    """
     scored: list[tuple[frozenset[Scored], list[Record]]] = []
     for entries in runs:
         _agree(entries)
         records = [entry.record for entry in entries]
         scored.append((frozenset((record.fold, record.evaluated) for record in records if _scored(record)), records))
     groups: dict[frozenset[Scored], list[list[Record]]] = {}
-    for digests, records in sorted(scored, key=lambda run: (-len(run[0]), sorted(map(str, run[0])))):
-        home = next((group for group in groups if digests <= group), digests)
-        groups.setdefault(home, []).append(records)
+    for digests, records in sorted(scored, key=_size):
+        fitting = [group for group in groups if digests <= group]
+        alike = [group for group in fitting if digests or _split(groups[group][0][0]) == _split(records[0])]
+        groups.setdefault(next(iter([*alike, *fitting]), digests), []).append(records)
     for digests, members in groups.items():
         yield _table(digests, members)
+
+
+def _size(run: tuple[frozenset[Scored], list[Record]]) -> tuple[int, int, list[str]]:
+    """An order in which runs with all folds, then those of the most samples, come first."""
+    digests, records = run
+    return -len(digests), -max(record.split.test for record in records), sorted(map(str, digests))
+
+
+def _split(record: Record) -> tuple[str, int, int]:
+    """What tells the splits of one protocol apart."""
+    return record.split.digest, record.split.train, record.split.test
 
 
 def _table(digests: frozenset[Scored], runs: list[list[Record]]) -> Table:

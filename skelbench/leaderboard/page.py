@@ -47,7 +47,8 @@ def board_text(board: Board, published: Sequence[Published]) -> str:
     """
     lines = [MARK, "", f"# {board_title(board)}", "", *([SYNTHETIC, ""] if board.synthetic else [])]
     for part in board.tables:
-        lines += _section(part, [] if board.synthetic else [row for row in published if _belongs(row, part)])
+        shown = () if board.synthetic or part.limited else published
+        lines += _section(part, [row for row in shown if _belongs(row, part)])
     return "\n".join([*lines, "## How to read this", "", READING]) + "\n"
 
 
@@ -94,10 +95,10 @@ def _section(part: Table, published: Sequence[Published]) -> list[str]:
 
 
 def _title(part: Table) -> str:
-    """Evaluation and labels."""
+    """Evaluation, labels, and whether all samples were used."""
     labels = part.first.labels
     share = "all labels" if labels is None else f"{100 * labels:g} % of the labels"
-    return f"{escape(part.first.evaluation)}, {share}"
+    return f"{escape(part.first.evaluation)}, {share}{', part of the samples' if part.limited else ''}"
 
 
 def _name(row: Row) -> str:
@@ -164,9 +165,13 @@ def _belongs(row: Published, part: Table) -> bool:
 
 
 def _index_rows(path: str, board: Board) -> Iterator[list[str]]:
-    """One line for each table of a board."""
+    """One line for each table of a board; a row that has no rank is not the best."""
     for part in board.tables:
-        best = part.rows[0]
-        line = [f"[{escape(board.dataset)}]({path})", escape(board.protocol), _title(part), _name(best)]
-        line += [cells.recipe(best), metric_title(best.first.primary), cells.result(best), str(len(part.rows))]
-        yield line
+        best, primary = part.rows[0], metric_title(part.first.primary)
+        line = [f"[{escape(board.dataset)}]({path})", escape(board.protocol), _title(part)]
+        line += (
+            ["none is complete", "", primary, ""]
+            if best.problems
+            else [_name(best), cells.recipe(best), primary, cells.result(best)]
+        )
+        yield [*line, str(len(part.rows))]

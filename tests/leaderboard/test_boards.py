@@ -9,6 +9,7 @@ from skelbench.leaderboard.boards import build, check, publish, record_path
 from skelbench.record import read_record
 
 Keep = Callable[..., Path]
+SPLIT = {"protocol": "xview", "digest": "d" * 64, "train": 1020, "test": 464, "left_out": 0, "official": []}
 
 
 def page(folder: Path, name: str = "nw_ucla-xview.md") -> str:
@@ -137,6 +138,22 @@ def test_a_board_without_any_score_says_so(tmp_path: Path, keep: Keep) -> None:
 def test_limited_runs_have_no_rank(tmp_path: Path, keep: Keep) -> None:
     keep(limit=64)
     assert row_of(page(tmp_path), "lite")["incomplete"] == "--limit 64"
+
+
+def test_a_part_of_the_samples_stands_last_and_beside_no_printed_value(tmp_path: Path, keep: Keep) -> None:
+    few = {"split": {**SPLIT, "train": 30, "test": 40}, "limit": 40, "evaluated": "0" * 64}
+    keep(model="ctrgcn", key="1" * 64, **few)
+    keep(model="ctrgcn", key="2" * 64, metrics={}, state="diverged", **few)
+    keep(model="ctrgcn", key="3" * 64)
+    keep(model="ctrgcn", key="4" * 64, metrics={}, state="failed")
+    text = page(tmp_path)
+    whole, part = text.split("## supervised, all labels, part of the samples")
+    assert "| 94.6 (best-on-test" in whole
+    assert "94.6" not in part
+    assert [key * 8 in whole for key in "1234"] == [False, False, True, True]
+    assert [key * 8 in part for key in "1234"] == [True, True, False, False]
+    index = (tmp_path / "boards" / "README.md").read_text(encoding="utf-8")
+    assert row_of(index, "supervised, all labels, part of the samples")["best row"] == "none is complete"
 
 
 def test_rows_stand_by_value_and_share_ranks(tmp_path: Path, keep: Keep) -> None:
