@@ -1,14 +1,19 @@
 """Cards: identity, geometry and provenance of one data set, read from TOML and checked."""
 
-import tomllib
-from collections.abc import Iterator
+import math
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from skelbench.errors import CardError, nearest
 from skelbench.skeletons import Layout, layout_from, load_layout
+from skelbench.toml import read_toml
+
+_NAME = re.compile(r"[^./\\][^/\\]{0,99}")  # of a folder under runs/
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # a terminal would obey; line ends and tabs may be
 
 
 class TargetCard(BaseModel, frozen=True, extra="forbid"):
@@ -18,6 +23,14 @@ class TargetCard(BaseModel, frozen=True, extra="forbid"):
     title: str = ""  # what the label says, for people
     classes: tuple[str, ...] = ()  # names in label order; empty for a score
     source: str = ""  # where names and order come from
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "TargetCard":
+        """Names of classes differ, since splits and boards name them."""
+        if len(set(self.classes)) != len(self.classes):
+            twice = next(name for name in self.classes if self.classes.count(name) > 1)
+            raise ValueError(f"the class '{twice}' is named twice")
+        return self
 
 
 class Official(BaseModel, frozen=True, extra="forbid"):
@@ -51,9 +64,9 @@ class Card(BaseModel, frozen=True, extra="forbid"):
     layout: Layout  # joints and bones; in TOML the name of a layout or a table in place
     channels: tuple[Literal["u", "v", "x", "y", "z"], ...]  # u v: image plane; x y z: space
     units: dict[str, str]  # channel -> "pixel", "metre", ...
-    fps: float  # frames per second as recorded
+    fps: float = Field(gt=0)  # frames per second as recorded
     pose_source: str  # who or what saw the joints: "Kinect v2", "annotated by hand", ...
-    persons: int  # most people that one frame may hold
+    persons: int = Field(ge=1)  # most people that one frame may hold
     score: str = ""  # meaning of the confidence; empty where the source gives none
     targets: dict[str, TargetCard]  # named labels; the first is the default
     columns: dict[str, str] = {}  # column of samples.parquet -> what it says
@@ -62,7 +75,7 @@ class Card(BaseModel, frozen=True, extra="forbid"):
     obtain: str  # where and how the owner hands the data out
     citation: str  # how to cite
     raw: str  # what the user must have: "a folder of *.skeleton files, or the zip"
-    max_file_mb: float = 64.0  # larger raw files are refused unread
+    max_file_mb: float = Field(default=64.0, gt=0, le=100_000)  # larger raw files are refused unread
     official: Official = Official()
     prepare: tuple[str, ...] = ("by-id",)  # the usual prepare list
     options: dict[str, Any] = {}  # the converter's own settings
@@ -70,7 +83,11 @@ class Card(BaseModel, frozen=True, extra="forbid"):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Card":
-        """Units for every channel, and at least one target."""
+        """A name that can be one of a folder, units for every channel, and at least one target."""
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"the name is '{self.name[:80]}', expected one that a folder can have")
+        if not self.channels or len(set(self.channels)) != len(self.channels):
+            raise ValueError(f"channels must be there and differ from each other, found {list(self.channels)}")
         if set(self.units) != set(self.channels):
             raise ValueError(f"units are given for {sorted(self.units)}, channels are {sorted(self.channels)}")
         if not self.targets:
@@ -91,14 +108,9 @@ def load_card(path: Path) -> Card:
         The card, its layout resolved.
 
     Raises:
-        CardError: If the file is not TOML, lacks a key, has an unknown one, or contradicts itself.
+        CardError: If the file is missing or not TOML, lacks a key, has an unknown one, or contradicts itself.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CardError(f"No card at {path}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CardError(f"{path}: not TOML: {error}") from error
+    table = read_toml(path)
     table.setdefault("name", path.stem)
     layout = table.get("layout")
     if isinstance(layout, str):
@@ -122,9 +134,12 @@ def parse_card(table: dict[str, Any], where: str) -> Card:
         CardError: Naming the first wrong key, what it held and what was expected.
     """
     try:
+        _check_plain(table, "")
         return Card.model_validate(table)
     except ValidationError as error:
         raise CardError(f"{where}: {explain(error, Card)}") from error
+    except CardError as error:
+        raise CardError(f"{where}: {error}") from error
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
@@ -140,12 +155,33 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     findings = error.errors(include_url=False)
     first = next((finding for finding in findings if finding["type"] == "extra_forbidden"), findings[0])
     where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "value_error":  # ours: it says what was found
+        return f"{where}{': ' if where else ''}{first['msg'].removeprefix('Value error, ')}."
     if first["type"] == "extra_forbidden":
         return f"unknown key '{where}'. {nearest(str(first['loc'][-1]), _known(model, first['loc'][:-1]))}"
     if first["type"] == "missing":
         return f"the key '{where}' is missing."
     found = repr(first.get("input"))
     return f"{where or 'it'}: {first['msg']}; found {found[:80]}."
+
+
+def _check_plain(value: object, key: str) -> None:
+    """Refuse what JSON has no form for, or a terminal would obey, anywhere in a card.
+
+    Raises:
+        CardError: Naming the key.
+    """
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            _check_plain(str(name), "a key")
+            _check_plain(inner, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            _check_plain(inner, key)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise CardError(f"{key}: {value} is no finite number.")
+    elif isinstance(value, str) and _CONTROL.search(value):
+        raise CardError(f"{key}: {value[:40]!r} holds a control character.")
 
 
 def _known(model: type[BaseModel], path: tuple[int | str, ...]) -> Iterator[str]:

@@ -9,6 +9,7 @@ file works wherever a name does.
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -65,8 +66,11 @@ def find(kind: Kind, name: str) -> Plugin:
     """
     if name.endswith((".py", ".toml")) or "/" in name:
         path = Path(name).expanduser().resolve()
-        if not path.is_file():
-            raise UsageError(f"No file {name}; expected the path of a module for '{kind}', or a registered name.")
+        if not os.path.isfile(path):  # noqa: PTH113 - a Path raises when the name is too long
+            raise UsageError(f"No file {name[:200]}; expected the path of a module for '{kind}', or a registered name.")
+        suffix = ".toml" if kind == "splits" else ".py"
+        if path.suffix != suffix:
+            raise UsageError(f"{name}: expected the path of a {suffix} file for '{kind}', or a registered name.")
         return Plugin(kind, path.stem, path.with_suffix(".toml"), "" if kind == "splits" else str(path))
     known = plugins(kind)
     if name not in known:

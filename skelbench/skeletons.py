@@ -1,6 +1,6 @@
 """Joints and bones: what a layout is, and the arrays that follow from one."""
 
-import tomllib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +8,10 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from skelbench.errors import CardError, nearest
+from skelbench.toml import read_toml
 
 LAYOUTS = Path(__file__).parent / "layouts"
+_NAME = re.compile(r"[\w-]{1,80}")  # of a file in a known folder, never a path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +54,12 @@ def load_layout(name: str, beside: Path | None = None) -> Layout:
         CardError: If there is no such layout, or its file does not fit together.
     """
     folders = [LAYOUTS, *([beside] if beside else [])]
-    for folder in folders:
+    for folder in folders if _NAME.fullmatch(name) else ():
         path = folder / f"{name}.toml"
         if path.is_file():
-            return layout_from(tomllib.loads(path.read_text(encoding="utf-8")), path.stem, str(path))
-    raise CardError(f"No layout '{name}'. {nearest(name, layout_names())} A card may also write its layout in place.")
+            return layout_from(read_toml(path), path.stem, str(path))
+    hint = f"{nearest(name[:80], layout_names())} A card may also write its layout in place."
+    raise CardError(f"No layout {name[:80]!r}. {hint}")
 
 
 def layout_names() -> list[str]:
@@ -90,8 +93,8 @@ def layout_from(table: dict[str, object], name: str, where: str) -> Layout:
         return Layout(
             name=str(table.get("name", name)),
             joints=tuple(str(joint) for joint in joints),
-            parents=tuple(int(parent) for parent in parents),
-            pairs=tuple((int(left), int(right)) for left, right in pairs),
+            parents=tuple(map(_index, parents)),
+            pairs=tuple(_pair(pair) for pair in pairs),
             source=str(table.get("source", "")),
         )
     except (TypeError, ValueError) as error:
@@ -125,6 +128,20 @@ def adjacency(layout: Layout) -> Float32[np.ndarray, "3 joints joints"]:
     subsets = np.stack([np.eye(count, dtype=np.float32), inward, inward.T])
     normed: np.ndarray = subsets / np.maximum(subsets.sum(1, keepdims=True), 1)
     return normed
+
+
+def _index(value: object) -> int:
+    """A joint index as TOML has it; no float, text or boolean."""
+    if type(value) is not int:
+        raise TypeError(f"parents and pairs hold joint indices, found {value!r:.40}.")
+    return value
+
+
+def _pair(value: object) -> tuple[int, int]:
+    """Two joint indices."""
+    if not isinstance(value, (list, tuple)) or len(value) != 2:
+        raise TypeError(f"pairs hold two joint indices each, found {value!r:.40}.")
+    return _index(value[0]), _index(value[1])
 
 
 def _problem(layout: Layout) -> str:

@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import json
-import tomllib
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from skelbench.card import explain
 from skelbench.errors import CardError, SplitError, UsageError, nearest
 from skelbench.registry import find
 from skelbench.store.reader import Store
+from skelbench.toml import read_toml
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -169,10 +169,7 @@ def resolve(store: Store, protocol: str | None = None, *, splits: str | None = N
 def _read(path: Path) -> dict[str, ProtocolCard]:
     """The protocols of a file."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-        return SplitFile.model_validate(table).protocols
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CardError(f"{path}: not TOML: {error}") from error
+        return SplitFile.model_validate(read_toml(path)).protocols
     except ValidationError as error:
         raise CardError(f"{path}: {explain(error, SplitFile)}") from error
 

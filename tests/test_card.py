@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,44 @@ def test_a_wrong_card_is_refused_with_the_reason(tmp_path: Path, old: str, new: 
         load_card(write(tmp_path, CARD.replace(old, new)))
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("fps = 30.0", "fps = nan", "fps: nan is no finite number"),
+        ("fps = 30.0", "fps = 30.0\n[options]\ndeep = [[1, inf]]", "options.deep: inf is no finite number"),
+        ("fps = 30.0", "fps = -1", "fps: .*greater than 0; found -1"),
+        ("persons = 2", "persons = 0", "persons: .*found 0"),
+        ("fps = 30.0", "fps = 30.0\nmax_file_mb = 0", "max_file_mb: .*found 0"),
+        ("fps = 30.0", "fps = 30.0\nname = '../../x'", "the name is '../../x'"),
+        ('"Mine"', '"Mi\\u001b[31mne"', "title: .* holds a control character"),
+        ('"u", "v"', '"u", "u"', "channels must be there and differ"),
+        ('"sit", "stand"', '"sit", "sit"', "the class 'sit' is named twice"),
+        ("coco17", "../../../etc/passwd", "No layout"),
+        ("coco17", "x" * 5000, "No layout"),
+        ("title =", "x = " + "[" * 100_000 + "\ntitle =", "nested too deeply"),
+        ("title =", "a" + ".a" * 50_000 + " = 1\ntitle =", "nested too deeply"),
+        ("title =", "#" * (1 << 20) + "\ntitle =", "more than 1 MiB"),
+        ("title =", "x = " + "9" * 5000 + "\ntitle =", "not TOML"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_a_hostile_card_is_refused_with_the_reason(tmp_path: Path, old: str, new: str, words: str) -> None:
+    with pytest.raises(CardError, match=words):
+        load_card(write(tmp_path, CARD.replace(old, new)))
+
+
+def test_a_layout_beside_the_card_that_is_not_toml_is_named(tmp_path: Path) -> None:
+    (tmp_path / "stick.toml").write_bytes(b'joints = ["\xe9"]')
+    with pytest.raises(CardError, match=r"stick\.toml: not TOML"):
+        load_card(write(tmp_path, CARD.replace("coco17", "stick")))
+
+
+@pytest.mark.parametrize("path", [os.devnull, ".", "x" * 5000])
+def test_a_card_that_is_no_file_is_refused(path: str) -> None:
+    with pytest.raises(CardError, match="expected a TOML file"):
+        load_card(Path(path))
+
+
 def test_a_missing_card_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CardError, match=r"No card at .*none\.toml"):
+    with pytest.raises(CardError, match=r"none\.toml: No such file"):
         load_card(tmp_path / "none.toml")

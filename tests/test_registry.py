@@ -58,6 +58,18 @@ def test_a_missing_file_is_named() -> None:
         registry.find("models", "./nowhere.py")
 
 
+@pytest.mark.parametrize(("kind", "name"), [("converters", "mine.toml"), ("splits", "mine.py")])
+def test_a_file_of_another_kind_is_refused(kind: registry.Kind, name: str, tmp_path: Path) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(UsageError, match=rf"{name}: expected the path of a \.(py|toml) file"):
+        registry.find(kind, str(tmp_path / name))
+
+
+def test_a_name_longer_than_any_path_is_no_file() -> None:
+    with pytest.raises(UsageError, match="No file xxx"):
+        registry.find("models", "x" * 5000 + ".py")
+
+
 def test_a_file_that_does_not_import_is_a_clear_error(tmp_path: Path) -> None:
     path = tmp_path / "broken.py"
     path.write_text("import nothing_of_that_name\n")

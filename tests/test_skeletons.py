@@ -57,7 +57,10 @@ def test_every_column_of_the_adjacency_sums_to_one_or_is_empty(layout: Layout) -
         ({"pairs": [[1, 9]]}, "each at most once"),
         ({"joints": ["hip", "hip", "left"]}, "differ from each other"),
         ({"parents": "none"}, "needs the lists joints, parents and pairs"),
-        ({"parents": ["root", 0, 0]}, "invalid literal"),
+        ({"parents": ["root", 0, 0]}, "joint indices, found 'root'"),
+        ({"parents": [-1, 0.5, 0]}, r"joint indices, found 0\.5"),
+        ({"parents": [-1, float("inf"), 0]}, "joint indices, found inf"),
+        ({"pairs": [[1]]}, r"two joint indices each, found \[1\]"),
         ({"jonts": []}, "unknown key 'jonts'. Did you mean 'joints'"),
     ],
 )

@@ -95,6 +95,7 @@ def _show(report: Report) -> None:
     output.pairs({
         "samples": f"{report.samples:,}",
         "rejects": f"{report.rejects:,}" + (" (rejects.parquet has each)" if report.rejects else ""),
+        "other members": _others(report),
         "fingerprint": report.fingerprint,
         "synthetic": "yes: made up, no recording" if report.synthetic else "",
     })  # fmt: skip
@@ -112,13 +113,18 @@ def _show_plan(plan: PlanReport) -> None:
         "raw items": f"{plan.planned:,}",
         "to read": f"{plan.items:,} items, {output.size(plan.bytes)}",
         "limit": plan.limit and f"{plan.limit['items']:,}, spread over {', '.join(plan.limit['over']) or 'all'}",
-        "other members": f"{plan.ignored:,} that belong to no item" if plan.ignored else "",
+        "other members": _others(plan),
         "space": f"about {output.size(plan.space)} ({plan.basis})" if plan.space is not None else plan.basis,
         "synthetic": "yes: made up, no recording" if plan.synthetic else "",
     })  # fmt: skip
     _show_reasons(plan)
     for difference in plan.official.get("differences", []):
         click.echo(f"against the official numbers, {difference}")
+
+
+def _others(report: Report | PlanReport) -> str:
+    """How many raw members were passed over; empty when none."""
+    return f"{report.ignored:,} that belong to no item, such as {report.such_as}" if report.ignored else ""
 
 
 def _show_reasons(report: Report | PlanReport) -> None:

@@ -133,7 +133,8 @@ def convert(request: Request, *, on_progress: Callable[[Progress], None] = lambd
             log.warning("%s held work for another request (or version), which is dropped.", folder)
         parts = _stage(job, folder, on_progress)
         info, rejects = _finish(job, folder, parts, on_progress)
-    return report_of(request.out, info, rejects, state="written", seconds=time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    return report_of(request.out, job.plan, info=info, rejects=rejects, state="written", seconds=seconds)
 
 
 def _prepare(request: Request) -> _Job:
@@ -176,7 +177,7 @@ def _done(job: _Job, started: float) -> Report:
             remove(folder)
     store = open_store(job.out)
     seconds = time.perf_counter() - started
-    return report_of(job.request.out, store.info, store.rejects(), state="done", seconds=seconds)
+    return report_of(job.request.out, job.plan, info=store.info, rejects=store.rejects(), state="done", seconds=seconds)
 
 
 def _stage(job: _Job, folder: Path, on_progress: Callable[[Progress], None]) -> list[Part]:

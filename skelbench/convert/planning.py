@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +13,7 @@ from skelbench.card import Card, load_card
 from skelbench.errors import FINDINGS, USAGE, CardError, RawFormatError, UsageError
 from skelbench.limit import spread
 from skelbench.raw import RawItem
-from skelbench.sources.source import CONTROL, MARKER, Source, open_source, printable
+from skelbench.sources.source import CONTROL, MARKER, Source, is_archive, open_source, printable
 from skelbench.store.schema import Reject
 
 _MAX_ID = 255  # bytes, as in a file name
@@ -32,6 +32,11 @@ class Converter:
     card: Card
 
     @property
+    def to_blame(self) -> str:
+        """Who is to blame for an error that no raw file should lead to."""
+        return f"a bug in the converter '{self.name}', or options of its card that it cannot use: please report"
+
+    @property
     def max_file(self) -> int:
         """Bytes beyond which a raw file is refused unread."""
         return int(self.card.max_file_mb * 1e6)
@@ -45,7 +50,7 @@ class Plan:
     rejects: tuple[Reject, ...]  # known from names alone
     planned: int  # items that the converter named, whatever becomes of them
     named: int  # of these, rejects known from names alone
-    ignored: int  # members of the source that belong to no item
+    ignored: tuple[str, ...]  # members of the source that belong to no item, archives within archives first
     limit: dict[str, Any] | None  # what was chosen by --limit, and from what; None when all is read
     request: str  # digest of converter, card, raw listing and limit
     synthetic: dict[str, Any] | None  # content of the marker that `synth` leaves
@@ -70,6 +75,8 @@ def load_converter(name: str, card: Path | None) -> Converter:
     if card is None and not plugin.toml.is_file():
         raise CardError(f"No card beside {name} (expected {plugin.toml}). Write one, or name one with --card.")
     known = load_card(plugin.toml if card is None else card.expanduser())
+    if card is not None and plugin.toml.is_file():
+        _check_options(known.options, load_card(plugin.toml).options, str(card))
     module = registry.load(plugin, ("plan", "read"))
     return Converter(plugin.name, module, registry.digest(plugin), Card.model_validate_json(known.model_dump_json()))
 
@@ -112,7 +119,7 @@ def make_plan(converter: Converter, source: Source, limit: int | None) -> Plan:
         rejects=tuple(sorted(rejects, key=lambda reject: (reject.sample_id, reject.path, reject.reason))),
         planned=len(planned),
         named=named,
-        ignored=sum(path not in used for path in source.paths),
+        ignored=tuple(sorted(set(source.paths) - used, key=lambda path: (not is_archive(path), path))),
         limit=note,
         request=_request(converter, source, note),
         synthetic=synthetic,
@@ -120,21 +127,44 @@ def make_plan(converter: Converter, source: Source, limit: int | None) -> Plan:
     )
 
 
+def _check_options(found: Mapping[str, Any], own: Mapping[str, Any], where: str) -> None:
+    """Hold the options of a user's card against those of the converter's own, which it counts on.
+
+    Raises:
+        CardError: Naming an option that is missing or of another type.
+    """
+    for name, usual in own.items():
+        value: Any = found.get(name)
+        inner = {type(part) for part in value} if isinstance(value, list) else set()
+        if type(value) is not type(usual) or (inner and not inner <= {type(part) for part in usual}):
+            shown = f"is {value!r:.40}" if name in found else "is missing"
+            raise CardError(f"{where}: 'options.{name}' {shown}, expected something like {usual!r:.80}.")
+
+
 def _planned(converter: Converter, source: Source) -> list[RawItem]:
     """Every item of the converter, in the order of their ids; its failures name it."""
     try:
         items = list(converter.module.plan(source, converter.card))
         for item in items:
-            if not isinstance(item, RawItem) or not isinstance(item.sample_id, str):
-                raise TypeError(f"planned {item!r:.200}, expected a RawItem with a text as its sample_id")
+            if not _is_item(item):
+                raise TypeError(f"planned {item!r:.200}, expected a RawItem of texts, with a mapping as its meta")
         return sorted(items, key=lambda item: (item.sample_id, item.paths, item.reject or ""))
     except (*USAGE, *FINDINGS):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise RawFormatError(
-            f"unexpected {type(error).__name__} while planning: {error} (a bug in the converter '{converter.name}': "
-            "please report)"
+            f"unexpected {type(error).__name__} while planning: {error} ({converter.to_blame})"
         ) from error
+
+
+def _is_item(item: object) -> bool:
+    """Whether an item is what its class says; converters of others are not checked by mypy."""
+    return (
+        isinstance(item, RawItem)
+        and isinstance(item.meta, Mapping)
+        and isinstance(item.paths, (tuple, list))
+        and all(isinstance(text, str) for text in (item.sample_id, item.reject or "", *item.paths))
+    )
 
 
 def _sorted_out(planned: Sequence[RawItem]) -> tuple[list[RawItem], list[Reject]]:
@@ -217,6 +247,8 @@ def _nothing(card: Card, source: Source, rejects: Sequence[Reject]) -> str:
     """What to say when the converter finds nothing."""
     refused = f" Refused: {len(rejects)}, the first {rejects[0].path}: {rejects[0].reason}" if rejects else ""
     given = ", ".join(map(str, source.roots))
+    if all(root.is_file() and not is_archive(root.name) for root in source.roots):
+        given += " (an archive must end in .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz)"
     return (
         f"Nothing to convert among the {len(source.paths):,} files of {given}; expected: {card.raw}.{refused} "
         f"Where to get it: {card.obtain}"

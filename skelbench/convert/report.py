@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from skelbench.card import Card
 from skelbench.convert.planning import Plan
+from skelbench.sources.source import printable
 from skelbench.store.schema import DatasetInfo, Reject
 
 _VARYING = re.compile(r"'[^']*'|\d+")  # what differs between two reasons of one kind
@@ -43,6 +44,7 @@ class PlanReport:
     items: int  # of these, to be read: after rejects known from names, and the limit
     rejects: tuple[Reasons, ...]  # known from names
     ignored: int  # members that belong to no item
+    such_as: str  # the first of these, empty where there is none
     bytes: int  # raw bytes to be read
     space: int | None  # bytes the store will take; None where no sample could be read
     basis: str  # how `space` was found
@@ -65,6 +67,8 @@ class Report:
     samples: int
     rejects: int
     reasons: tuple[Reasons, ...]  # of the rejects, most frequent first
+    ignored: int  # members of the raw data that belong to no item
+    such_as: str  # the first of these, empty where there is none
     fingerprint: str
     official: dict[str, Any]
     seconds: float
@@ -73,7 +77,7 @@ class Report:
     synthetic: dict[str, Any] | None
 
     def as_json(self) -> dict[str, Any]:
-        """Stable keys: store, samples, rejects, fingerprint, official, seconds, state, reasons."""
+        """Stable keys: store, samples, rejects, fingerprint, official, seconds, state, reasons, ignored."""
         return {
             "store": str(self.store),
             "samples": self.samples,
@@ -83,6 +87,7 @@ class Report:
             "seconds": round(self.seconds, 3),
             "state": self.state,
             "reasons": [vars(group) for group in self.reasons],
+            "ignored": self.ignored,
         }
 
 
@@ -129,12 +134,19 @@ def official(card: Card, planned: int, rejects: int | None) -> dict[str, Any]:
 
 
 def report_of(
-    store: Path, info: DatasetInfo, rejects: Sequence[Reject], *, state: Literal["written", "done"], seconds: float
+    store: Path,
+    plan: Plan,
+    *,
+    info: DatasetInfo,
+    rejects: Sequence[Reject],
+    state: Literal["written", "done"],
+    seconds: float,
 ) -> Report:
     """Say what a store holds.
 
     Args:
         store: Its path as the user gave it.
+        plan: What it was made by.
         info: Its dataset.json.
         rejects: Its rejects.
         state: Whether it was written now.
@@ -151,6 +163,8 @@ def report_of(
         samples=info.samples,
         rejects=info.rejects,
         reasons=grouped(rejects),
+        ignored=len(plan.ignored),
+        such_as=printable(plan.ignored[0]) if plan.ignored else "",
         fingerprint=info.fingerprint,
         official={} if origin.synthetic else official(info.card, origin.planned, found),
         seconds=seconds,
@@ -183,7 +197,8 @@ def plan_report_of(
         planned=plan.planned,
         items=len(plan.items),
         rejects=grouped(plan.rejects),
-        ignored=plan.ignored,
+        ignored=len(plan.ignored),
+        such_as=printable(plan.ignored[0]) if plan.ignored else "",
         bytes=size,
         space=estimate[0],
         basis=estimate[1],

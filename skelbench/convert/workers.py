@@ -93,9 +93,9 @@ def read_item(converter: Converter, source: Source, item: RawItem) -> Outcome:
         sample, reason = None, str(error)
     except (MemoryError, RecursionError) as error:
         sample, reason = None, f"{type(error).__name__} while reading: more than this machine can take in."
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         sample, bug = None, True
-        reason = f"unexpected {type(error).__name__}: {error} (a bug in the converter {converter.name}: please report)"
+        reason = f"unexpected {type(error).__name__}: {error} ({converter.to_blame})"
     digests = dict(source.digests)
     source.digests.clear()
     if sample is not None:

@@ -26,7 +26,7 @@ FRAMES = 100_000  # an hour at 30 frames a second; the longest clip of NTU RGB+D
 FIELDS_BODY = 10
 FIELDS_JOINT = 12
 LINES_BODY = JOINTS + 2
-LINES_FRAME = 1000  # more than any frame has
+SHORTEST = 23  # bytes a line of a body, on average, if each field had one digit
 TOO_LARGE = (2 - 2.0**-24) * 2.0**127  # from here on float32 rounds to infinity
 BOM = b"\xef\xbb\xbf"
 BLANKS = b" \t\r\n"
@@ -145,8 +145,8 @@ def _frames(text: bytes, where: str) -> int:
     rest = text.count(b"\n")
     if rest < n_frames:
         raise RawFormatError(f"{where}, line 1: {n_frames} frames, but only {rest} lines follow; is the file cut?")
-    if rest > n_frames * LINES_FRAME:  # before they are cut: millions of short lines take far more room than the file
-        raise RawFormatError(f"{where}, line 1: {n_frames} frames, but {rest} lines follow: more than they can have.")
+    if rest > n_frames + len(text) // SHORTEST:  # before they are cut: short lines take far more room than the file
+        raise RawFormatError(f"{where}, line 1: {n_frames} frames, but {rest} lines follow: too short to hold bodies.")
     return n_frames
 
 
@@ -159,8 +159,8 @@ def _walk(lines: list[bytes], n_frames: int, where: str) -> tuple[_Lines, list[i
         bodies = _bodies(lines, at, frame, where)
         at += 1
         for body in range(bodies):
-            if at + LINES_BODY > len(lines):
-                raise RawFormatError(f"{where}: ends in frame {frame} of {n_frames}, body {body}; is the file cut?")
+            if at + 2 >= len(lines):
+                raise _cut(frame, body, n_frames, where)
             fields, joints = lines[at].split(), lines[at + 1]
             number = _whole(fields[0]) if len(fields) == FIELDS_BODY else None
             if number is None or not -(1 << 63) <= number < 1 << 63:
@@ -169,6 +169,8 @@ def _walk(lines: list[bytes], n_frames: int, where: str) -> tuple[_Lines, list[i
                 raise RawFormatError(
                     f"{where}, line {at + 2}, frame {frame}: {_shown(joints)} joints, expected {JOINTS} (body {body})."
                 )
+            if at + LINES_BODY > len(lines):
+                raise _cut(frame, body, n_frames, where)
             person.append(number)
             found.frame.append(frame)
             found.start.append(at + 2)
@@ -178,6 +180,11 @@ def _walk(lines: list[bytes], n_frames: int, where: str) -> tuple[_Lines, list[i
             f"{where}, line {at + 1}: {len(lines) - at} lines are left over after the {n_frames} frames of line 1."
         )
     return found, person
+
+
+def _cut(frame: int, body: int, n_frames: int, where: str) -> RawFormatError:
+    """The error for a file that ends within a body."""
+    return RawFormatError(f"{where}: ends in frame {frame} of {n_frames}, body {body}; is the file cut?")
 
 
 def _bodies(lines: list[bytes], at: int, frame: int, where: str) -> int:

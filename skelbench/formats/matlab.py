@@ -19,6 +19,7 @@ import numpy as np
 from skelbench.errors import RawFormatError
 
 HEADER = 128
+VARIABLES = 1000  # far more than files of poses have
 MATRIX, COMPRESSED = 14, 15
 NUMERIC = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}
 CHAR = 4
@@ -64,25 +65,24 @@ def variables(data: bytes, where: str, *, inflated: int = 1 << 24) -> dict[str, 
         RawFormatError: If the file is no MATLAB 5 file, is cut, inflates beyond the bound, contradicts
             itself, or holds something else than plain numbers and text.
     """
-    order = {b"IM": "<", b"MI": ">"}.get(data[126:128])
-    if len(data) < HEADER or order is None or data[:8] == b"\x89HDF\r\n\x1a\n":
+    order = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}.get(data[124:128])  # version 1 of the format is MATLAB 5
+    if order is None:
         raise RawFormatError(f"{where}: not a MATLAB 5 file (of {len(data)} bytes); was it saved with -v7.3 or -v4?")
     found: dict[str, np.ndarray | str] = {}
     room = inflated
-    for element in _elements(memoryview(data)[HEADER:], order, where):
+    for count, element in enumerate(_elements(memoryview(data)[HEADER:], order, where)):
+        if count == VARIABLES:
+            raise RawFormatError(f"{where}: more than {VARIABLES} variables; no file of poses needs as many.")
         if element.kind == COMPRESSED:
             content = _inflate(element.data, room, where)
             room -= len(content)
-            pieces = _elements(memoryview(content), order, where)
-        else:
-            pieces = iter([element])
-        for piece in pieces:
-            if piece.kind != MATRIX:
-                raise RawFormatError(f"{where}: an element of type {piece.kind}, expected variables only.")
-            name, value = _variable(piece.data, order, where)
-            if name in found:
-                raise RawFormatError(f"{where}: the variable '{name}' stands there twice.")
-            found[name] = value
+            element = _only(content, order, where)  # noqa: PLW2901 - what it holds stands for it
+        if element.kind != MATRIX:
+            raise RawFormatError(f"{where}: an element of type {element.kind}, expected variables only.")
+        name, value = _variable(element.data, order, where)
+        if name in found:
+            raise RawFormatError(f"{where}: the variable '{name}' stands there twice.")
+        found[name] = value
     return found
 
 
@@ -119,6 +119,14 @@ def _elements(data: memoryview, order: str, where: str) -> Iterator[_Element]:
             raise RawFormatError(f"{where}: an element claims {size} bytes, {len(data) - start} are left; is it cut?")
         yield _Element(kind, data[start : start + size])
         at = end
+
+
+def _only(content: bytes, order: str, where: str) -> _Element:
+    """The one element that a compressed one holds."""
+    inside = list(islice(_elements(memoryview(content), order, where), 2))
+    if len(inside) != 1:
+        raise RawFormatError(f"{where}: {'two variables' if inside else 'nothing'} in a compressed one.")
+    return inside[0]
 
 
 def _inflate(data: memoryview, room: int, where: str) -> bytes:

@@ -21,14 +21,16 @@ def list_folder(top: Path, hidden: Iterable[str] = ()) -> tuple[list[FileMember]
     """Find all files under a folder.
 
     Each folder is entered once, by its real name where it has one below `top`; so no loop of links is endless,
-    and nothing is found twice because a link stands beside its folder.
+    and nothing is found twice because a link stands beside its folder. A link to a folder that holds `top` is
+    refused: it would bring in all that lies around.
 
     Args:
         top: The folder.
         hidden: Real paths of folders to leave out.
 
     Returns:
-        The files, and the name and reason of what cannot be read: pipes, devices, broken links, closed folders.
+        The files, and the name and reason of what is not read: pipes, devices, broken links, links upwards, closed
+        folders.
 
     Raises:
         OSError: If `top` itself cannot be read.
@@ -36,14 +38,18 @@ def list_folder(top: Path, hidden: Iterable[str] = ()) -> tuple[list[FileMember]
     members: list[FileMember] = []
     refused: list[tuple[str, str]] = []
     seen: set[tuple[int, int]] = set()
-    avoid = frozenset(hidden)
+    avoid, real_top = frozenset(hidden), os.path.realpath(top)
     folders, links = [""], list[str]()
     while folders or links:
         prefix = (folders or links).pop()
         path = f"{top}/{prefix}"
         try:
             here = os.stat(path)  # noqa: PTH116 - a Path is slower by half, and there may be many
-            if (here.st_dev, here.st_ino) in seen or os.path.realpath(path) in avoid:
+            real = os.path.realpath(path)
+            if (here.st_dev, here.st_ino) in seen or real in avoid:
+                continue
+            if real_top.startswith(f"{real.rstrip('/')}/"):
+                refused.append((prefix.rstrip("/"), "is a link to a folder that holds the raw folder itself"))
                 continue
             seen.add((here.st_dev, here.st_ino))
             with os.scandir(path) as entries:

@@ -2,7 +2,7 @@
 
 Members are named relative to the deepest folder that holds all of them, so a folder, an archive of it, and a
 folder that holds nothing but that archive give the same names. Several paths are read as if they lay in one
-folder; an archive inside a folder is a folder; an archive inside an archive is a file.
+folder; an archive inside a folder is a folder; an archive inside an archive is a file, which people are told of.
 
 A packed tar (gzip, bzip2, xz) has no list: it is unpacked once to find its members, and again for each member
 that is read, unless `unpack` has made a plain copy of it first.
@@ -32,7 +32,7 @@ Kind: TypeAlias = Literal["file", "folder", "zip", "tar"]
 MARKER = "SYNTHETIC.json"  # `synth` writes it among the raw files that it makes
 _TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _NOT_DATA = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$)")  # what systems leave behind
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # and what turns the direction of text
 _NOT_UTF8 = re.compile("[\ud800-\udfff]")  # how Python writes bytes that it could not decode
 _UNPRINTABLE = re.compile(f"{CONTROL.pattern}|{_NOT_UTF8.pattern}")
 
@@ -270,6 +270,11 @@ def _kind(path: Path) -> Kind:
     return _archive_kind(path.name) or "file"
 
 
+def is_archive(name: str) -> bool:
+    """Whether a file name says that it is an archive."""
+    return _archive_kind(name) is not None
+
+
 def _archive_kind(name: str) -> Literal["zip", "tar"] | None:
     """Which archive a file name says it is."""
     lower = name.lower()
@@ -300,7 +305,8 @@ def _list(holder: Holder, hidden: set[str], copies: Mapping[Path, Path]) -> list
         try:
             listed += _list(Holder(kind, holder.path / member.name, _joined(holder.label, name)), hidden, copies)
         except (RawFormatError, OSError) as error:
-            refused.append((member.name, str(error)))
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            refused.append((member.name, f"cannot be opened: {reason.rstrip('.')}"))
     return [(holder, files, refused), *listed]
 
 

@@ -23,6 +23,8 @@ from skelbench.errors import RawFormatError
 _BLOCK = 512
 _CHUNK = 1 << 20
 _MAX_HEADER = 1 << 20  # bytes of one extended header: a name, not a hiding place
+_GROWTH = 100  # times its size that a packed tar may unpack to: poses shrink to a tenth or so, bombs to a thousandth
+_FREE = 64 << 20  # bytes that it may unpack to whatever its size: many headers of small files pack very well
 _NO_FOLLOW = {
     tarfile.LNKTYPE: "is a hard link",
     tarfile.SYMTYPE: "is a symbolic link",
@@ -58,14 +60,17 @@ def list_tar(path: Path) -> tuple[list[TarMember], list[Refusal]]:
         The members that can be read, and those that are refused: links, devices, pipes, sparse files.
 
     Raises:
-        RawFormatError: If it is not a tar, is cut short, or a header or the packing is damaged.
+        RawFormatError: If it is not a tar, is cut short, a header or the packing is damaged, or it unpacks to far
+            more than files of poses do.
     """
+    room = _GROWTH * path.stat().st_size + _FREE if is_packed(path) else None
     try:
         with open_tar(path) as file:
-            listing = _walk_tar(file)
-            while file.read(_CHUNK):  # a checksum at the end of the packing is compared only there
-                pass
+            listing = _walk_tar(file, room)
+            _to_the_end(file, room)
             return listing
+    except MemoryError as error:  # the packing asks for a window larger than this machine has
+        raise RawFormatError("takes more memory to unpack than there is. Pack it again, with gzip.") from error
     except _BROKEN as error:
         raise RawFormatError(f"damaged or cut short ({error}). Download the archive again.") from error
 
@@ -141,14 +146,15 @@ def _unpacker(head: bytes) -> type[gzip.GzipFile] | type[bz2.BZ2File] | type[lzm
     return lzma.LZMAFile if head.startswith(b"\xfd7zXZ\0") else None
 
 
-def _walk_tar(file: io.BufferedIOBase) -> tuple[list[TarMember], list[Refusal]]:
-    """Go from header to header until the end mark."""
+def _walk_tar(file: io.BufferedIOBase, room: int | None) -> tuple[list[TarMember], list[Refusal]]:
+    """Go from header to header until the end mark, and never further than there is room."""
     members: list[TarMember] = []
     refused: list[Refusal] = []
     extended: dict[str, str] = {}  # what headers before a member say about it
     for at, header in _headers(file):
         info = _tar_header(header, at)
         size = _declared(extended) or info.size
+        _within(at + _BLOCK + size, room)
         if info.type in (tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE):
             extended |= _extension(info.type, _tar_text(file, size, at))
             continue
@@ -165,7 +171,30 @@ def _walk_tar(file: io.BufferedIOBase) -> tuple[list[TarMember], list[Refusal]]:
             refused.append((name, reason))
         elif info.type != tarfile.DIRTYPE and not name.endswith("/"):
             members.append(TarMember(name, size, data_at))
+        elif info.type != tarfile.DIRTYPE and size:
+            refused.append((name, f"is named as a folder, but holds {size} bytes"))
     return members, refused
+
+
+def _within(size: int, room: int | None) -> None:
+    """Stop at a bomb, before it is unpacked."""
+    if room is not None and size > room:
+        raise RawFormatError(
+            f"unpacks to {size} bytes or more, expected {room} at most: {_GROWTH} times its size. If the archive is "
+            "what it should be, unpack it and give the folder."
+        )
+
+
+def _to_the_end(file: io.BufferedIOBase, room: int | None) -> None:
+    """Read on to the end of the packing, where its checksum is compared; nothing but zeros may stand there."""
+    start = file.tell()
+    while (chunk := file.read(_CHUNK)) and (room is not None or file.tell() - start < _FREE):
+        if chunk.count(0) != len(chunk):
+            raise RawFormatError(
+                "more data after the end mark: several tars joined in one? Unpack it with `tar --ignore-zeros` and "
+                "give the folder."
+            )
+        _within(file.tell(), room)
 
 
 def _declared(extended: Mapping[str, str]) -> int:

@@ -70,6 +70,8 @@ def list_zip(path: Path) -> tuple[list[ZipMember], list[Refusal]]:
             refused.append((member.name, reason))
         elif not member.name.endswith("/"):
             members.append(member)
+        elif member.size:
+            refused.append((member.name, f"is named as a folder, but holds {member.size} bytes"))
     if (found - count) % (_FULL16 + 1):  # old writers count only so far
         raise RawFormatError(f"a damaged zip: a list of {found} members, its end record says {count}.")
     return _without_overlaps(members, refused)

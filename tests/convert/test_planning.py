@@ -1,5 +1,6 @@
 """Plans: the same for the same members, whatever the archive lists first."""
 
+import zipfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -42,7 +43,7 @@ def test_items_come_in_the_order_of_their_ids_and_other_members_are_counted(toy:
     ids = [item.sample_id for item in plan.items]
     assert len(ids) == plan.planned == 40
     assert ids == sorted(ids)
-    assert plan.ignored == 2
+    assert plan.ignored == ("notes.txt", "scale.txt")
     assert plan.rejects == ()
 
 
@@ -144,6 +145,49 @@ def test_a_limit_above_what_there_is_is_none(toy: Path, raw: Path) -> None:
     assert planned(toy, raw, limit=40).limit is None
 
 
+@pytest.mark.parametrize("wrong", ["paths=None", "paths=(1,)", "meta=[3]", "sample_id=3", "reject=3"])
+def test_an_item_of_wrong_types_is_the_converters_fault(wrong: str, plan_of: Callable[[str], Plan]) -> None:
+    with pytest.raises(RawFormatError, match=r"planned RawItem.*expected a RawItem of texts.*a bug in the converter"):
+        plan_of(f"item = RawItem('x', ()); vars(item).update({wrong}); yield item")
+
+
+def test_an_exit_in_a_converter_is_an_error_too(plan_of: Callable[[str], Plan]) -> None:
+    with pytest.raises(RawFormatError, match="unexpected SystemExit while planning"):
+        plan_of("raise SystemExit(0)")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("", "'options.codes' is missing"),
+        ("codes = 3", "is 3, expected something like"),
+        ("codes = ['a']", "is \\['a'"),
+    ],
+)
+def test_options_of_a_users_card_must_be_like_the_converters_own(
+    options: str, words: str, toy: Path, tmp_path: Path
+) -> None:
+    own = toy.with_suffix(".toml")
+    text = own.read_text().replace("[options]", "")
+    own.write_text(f"{text}\n[options]\ncodes = [1, 2]\n")
+    (tmp_path / "mine.toml").write_text(f"{text}\n[options]\n{options}\n")
+    with pytest.raises(CardError, match=words):
+        load_converter(str(toy), tmp_path / "mine.toml")
+
+
+def test_archives_within_archives_are_named_first_among_other_members(toy: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "raw.zip", "w") as archive:
+        for name in ("a.txt", "a1_s1_c1_n1.json", "more.zip"):
+            archive.writestr(name, "{}")
+    assert planned(toy, tmp_path / "raw.zip").ignored == ("more.zip", "a.txt")
+
+
+def test_a_single_file_that_is_no_archive_is_met_with_the_endings(toy: Path, tmp_path: Path) -> None:
+    (tmp_path / "raw.rar").write_bytes(b"Rar!")
+    with pytest.raises(UsageError, match=r"an archive must end in \.zip"):
+        planned(toy, tmp_path / "raw.rar")
+
+
 # --- synthetic ---
 
 
@@ -152,7 +196,7 @@ def test_the_marker_of_synthetic_data_is_found_at_any_depth(toy: Path, raw: Path
     (raw / "deep/er/SYNTHETIC.json").write_text('{"generator": "body 1", "seed": 3}')
     plan = planned(toy, raw)
     assert plan.synthetic == {"generator": "body 1", "seed": 3}
-    assert plan.ignored == 2
+    assert plan.ignored == ("notes.txt", "scale.txt")
     assert plan.digests == {}
 
 

@@ -1,5 +1,6 @@
 """Raw sources: one set of names for all containers, and nothing read that should not be."""
 
+import gzip
 import hashlib
 import io
 import os
@@ -30,6 +31,7 @@ HOSTILE = {
     "a/../../outside.txt": "leads out",
     "a\\b.txt": "backslash",
     "a\tb.txt": "control character",
+    "a\u202eb.txt": "control character",
 }
 
 Pack = Callable[[str, dict[str, bytes]], Path]
@@ -225,7 +227,7 @@ def test_a_file_that_is_no_archive_although_its_name_says_so_is_an_error(
 def test_a_broken_archive_inside_a_folder_is_refused_and_the_rest_is_read(pack: Pack) -> None:
     source = opened(pack("folder", {"x": b"1", "broken.zip": b"PK"}))
     assert source.paths == ("x",)
-    assert "broken.zip: not a zip" in reasons(source)
+    assert "broken.zip: cannot be opened: not a zip" in reasons(source)
 
 
 def test_a_device_is_no_raw_data() -> None:
@@ -246,6 +248,18 @@ def test_links_in_a_folder_are_followed_once(pack: Pack, tmp_path: Path) -> None
     (folder / "real/loop").symlink_to(folder)
     (folder / "z").symlink_to(elsewhere / "y")
     assert contents(opened(folder)) == {"real/x": b"1", "link/y": b"2", "z": b"2"}
+
+
+def test_a_link_to_what_holds_the_folder_is_refused(pack: Pack) -> None:
+    folder = pack("folder", {"x": b"1", "deep/y": b"2"})
+    (folder / "up").symlink_to("..")
+    (folder / "deep/root").symlink_to("/")
+    (folder / "deep/self").symlink_to("..")
+    source = opened(folder)
+    assert source.paths == ("deep/y", "x")
+    assert reasons(source) == "; ".join(
+        f"{name}: is a link to a folder that holds the raw folder itself" for name in ("deep/root", "up")
+    )
 
 
 def test_pipes_and_broken_links_are_refused_without_being_opened(pack: Pack) -> None:
@@ -339,6 +353,20 @@ def test_a_bomb_that_declares_less_than_it_holds_stops_at_what_it_declares(pack:
 def test_a_bomb_that_says_so_is_not_unpacked(pack: Pack) -> None:
     with pytest.raises(RawFormatError, match="67108864 bytes, expected at most 1048576"):
         opened(pack("zip", {"bomb": bytes(64 << 20)})).read("bomb")
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_a_folder_that_holds_bytes_is_refused(kind: str, pack: Pack) -> None:
+    archive = pack(kind, {"x": b"1", "name": b"2"})
+    data = archive.read_bytes()
+    if kind == "tar":
+        info = tarfile.TarInfo("name/")
+        info.size = 1
+        data = data[:1024] + info.tobuf(tarfile.USTAR_FORMAT) + data[1536:]
+    archive.write_bytes(data.replace(b"name", b"nam/") if kind == "zip" else data)
+    source = opened(archive)
+    assert source.paths == ("x",)
+    assert "is named as a folder, but holds 1 bytes" in reasons(source)
 
 
 def test_members_that_share_their_data_are_refused(pack: Pack) -> None:
@@ -489,6 +517,33 @@ def test_a_sparse_file_in_a_tar_is_refused(tmp_path: Path) -> None:
     source = opened(tar_of(tmp_path / "x.tar", [sparse, after]))
     assert source.paths == ("after",)
     assert "sparse file" in reasons(source)
+
+
+BOMB = tarfile.TarInfo("bomb")
+BOMB.size = 1 << 40
+BOMBS = {"member": BOMB.tobuf(tarfile.GNU_FORMAT), "tail": b""}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_a_packed_tar_that_unpacks_to_far_more_than_poses_do_is_refused(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "x.tar.gz").write_bytes(gzip.compress(BOMBS[kind] + bytes(200 << 20), 9))
+    with pytest.raises(UsageError, match=r"unpacks to \d+ bytes or more, expected \d+ at most"):
+        opened(tmp_path / "x.tar.gz")
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.gz"])
+def test_two_tars_in_one_are_not_taken_for_the_first(kind: str, pack: Pack, tmp_path: Path) -> None:
+    data = pack("tar", {"x": b"1"}).read_bytes()
+    joined = data + data.replace(b"x", b"y", 1)
+    (tmp_path / f"two.{kind}").write_bytes(joined if kind == "tar" else gzip.compress(joined))
+    with pytest.raises(UsageError, match="more data after the end mark"):
+        opened(tmp_path / f"two.{kind}")
+
+
+def test_a_tar_of_zeros_is_not_read_to_its_end(tmp_path: Path) -> None:
+    with (tmp_path / "x.tar").open("wb") as file:
+        file.truncate(1 << 40)
+    assert opened(tmp_path / "x.tar").paths == ()
 
 
 def test_a_header_that_hides_gigabytes_is_refused(tmp_path: Path) -> None:

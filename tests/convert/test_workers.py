@@ -17,9 +17,9 @@ from skelbench.sources.source import open_source
 
 NAME = "a1_s1_c1_n00001"
 EXPECTED = {
-    "bug": "unexpected KeyError: 'joints' (a bug in the converter toy: please report)",
-    "none": "unexpected TypeError: returned NoneType, expected a Sample (a bug in the converter toy: please report)",
-    "id": "unexpected ValueError: read the sample 'another' for the item 'a1_s1_c1_n00001' (a bug in the converter toy",
+    "bug": "unexpected KeyError: 'joints' (a bug in the converter 'toy', or options",
+    "none": "unexpected TypeError: returned NoneType, expected a Sample (a bug in the converter 'toy', or options",
+    "id": "unexpected ValueError: read the sample 'another' for the item 'a1_s1_c1_n00001' (a bug in the conv",
     "memory": "MemoryError while reading: more than this machine can take in.",
     "recursion": "RecursionError while reading: more than this machine can take in.",
     "infinite": "keypoints holds an infinite value",
