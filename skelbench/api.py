@@ -78,8 +78,9 @@ class Dataset:
             seed: Of the training part's draws.
             epoch: Counted from 0; each has draws of its own, whatever was drawn before.
 
-        Yields:
-            Batches; `batch.clips[0].x` is (R, C, T, V), one row a person, and `batch.target` the labels.
+        Returns:
+            Batches, made as they are asked for; `batch.clips[0].x` is (R, C, T, V), one row a person, and
+            `batch.target` the labels.
 
         Raises:
             RecipeError: If the recipe is unknown or does not fit the set.
@@ -92,7 +93,7 @@ class Dataset:
         spec = recipe_spec(data, self.card.layout, channels=len(self.card.channels), slots=slots)
         prepared = prepare_set(self.store, places, data.prepare, self.store.path.parent / ".cache")
         fed = part_data(prepared, part_items(self.store, split, part), data, spec, torch.device("cpu"))
-        yield from fed.train_batches(seed, 0, epoch, epoch + 1) if part == "train" else fed.batches()
+        return fed.train_batches(seed, 0, epoch, epoch + 1) if part == "train" else fed.batches()
 
     def _recipe(self, name: str, protocol: str) -> DataRecipe:
         """The data section of a named recipe."""
