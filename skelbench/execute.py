@@ -33,10 +33,10 @@ from skelbench.preflight import check_gradient, check_targets, fit, guarded, pus
 from skelbench.prepare import person_slots, prepare_set
 from skelbench.provenance import device_name, environment
 from skelbench.recipe import Resolved, Setting
-from skelbench.record import DataTrail, Record, SplitTrail, Stage, Timing, Value
+from skelbench.record import DataTrail, Record, SplitTrail, Stage, Timing, Value, write_whole
 from skelbench.split import Split
 from skelbench.store.reader import Store
-from skelbench.train import Epoch, Job, Trained, checkpoint_bytes, draw_seed, own_randomness, train, write_whole
+from skelbench.train import Epoch, Job, Trained, checkpoint_bytes, draw_seed, own_randomness, train
 
 CHECKPOINT = "checkpoint.safetensors"
 PREDICTIONS = "predictions.parquet"

@@ -202,12 +202,24 @@ def write_record(path: Path, record: Record) -> None:
     Raises:
         OSError: If the disk is full or the folder cannot be written; an older record then stays as it was.
     """
-    text = record_text(record)
     path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, record_text(record).encode())
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that it is there whole or as it was before, whatever happens meanwhile.
+
+    Args:
+        path: The file, in a folder that is there.
+        content: All of it.
+
+    Raises:
+        OSError: If the disk is full or the folder cannot be written.
+    """
     draft = path.with_name(f".{path.name}.draft")  # the same each time: the next write takes over what a kill left
     try:
-        with draft.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with draft.open("wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)

@@ -34,12 +34,12 @@ from skelbench.execute import (
 from skelbench.limit import spread
 from skelbench.provenance import code_version
 from skelbench.recipe import Ask, Choice, Resolved, Setting, default_choice, resolve
-from skelbench.record import Record, read_record, write_record
+from skelbench.record import Record, read_record, write_record, write_whole
 from skelbench.split import Split, load_protocols
 from skelbench.split import resolve as resolve_split
 from skelbench.standing import RECORD, State, read_standing
 from skelbench.store.reader import Store, open_store
-from skelbench.train import LOG, forget_resume, write_whole
+from skelbench.train import LOG, forget_resume
 from skelbench.workspace import runs_folder, store_path
 
 ERROR = "error.txt"  # the whole traceback of a run that failed

@@ -24,6 +24,7 @@ from skelbench.data.types import Batch
 from skelbench.errors import RecipeError, RunError
 from skelbench.methods.method import Loss
 from skelbench.recipe import Group, OptimRecipe
+from skelbench.record import write_whole
 from skelbench.standing import RESUME, RESUME_JSON
 
 LOG = "log.jsonl"
@@ -203,16 +204,6 @@ def own_randomness(device: torch.device) -> Iterator[None]:
             yield
     finally:
         torch.use_deterministic_algorithms(deterministic)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or as it was before, whatever happens meanwhile."""
-    draft = path.with_name(f".{path.name}.draft")
-    with draft.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
 
 
 def checkpoint_bytes(method: nn.Module, about: Mapping[str, str]) -> bytes:

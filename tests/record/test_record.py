@@ -91,6 +91,13 @@ def test_a_write_that_fails_leaves_the_old_record(tmp_path: Path, monkeypatch: p
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_a_kill_left_half_written_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    (tmp_path / ".record.json.draft").write_bytes(b"half")
+    write_record(path, Record.model_validate(table()))
+    assert list(tmp_path.iterdir()) == [path]
+
+
 @pytest.mark.parametrize("number", [math.nan, math.inf])
 def test_a_setting_that_is_not_finite_is_refused(number: float) -> None:
     with pytest.raises(ValueError, match="finite"):
