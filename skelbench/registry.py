@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Literal, TypeAlias
 
 from skelbench.errors import UsageError, nearest
+from skelbench.workspace import expanded
 
 Kind: TypeAlias = Literal["converters", "splits", "models", "methods"]
 KINDS: tuple[Kind, ...] = ("converters", "splits", "models", "methods")
@@ -65,7 +66,7 @@ def find(kind: Kind, name: str) -> Plugin:
         UsageError: If there is none, with the nearest name.
     """
     if name.endswith((".py", ".toml")) or "/" in name:
-        path = Path(name).expanduser().resolve()
+        path = expanded(name).resolve()
         if not os.path.isfile(path):  # noqa: PTH113 - a Path raises when the name is too long
             raise UsageError(f"No file {name[:200]}; expected the path of a module for '{kind}', or a registered name.")
         suffix = ".toml" if kind == "splits" else ".py"

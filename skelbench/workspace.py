@@ -6,6 +6,11 @@ from pathlib import Path
 from skelbench.errors import UsageError, nearest
 
 
+def expanded(path: str | Path) -> Path:
+    """A path with `~` resolved; that of a user whom there is not stays as it is, where Path would raise."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111
+
+
 def data_folder() -> Path:
     """Folder of the stores: `SKELBENCH_DATA`, else `data`."""
     return Path(os.environ.get("SKELBENCH_DATA") or "data")
@@ -34,10 +39,10 @@ def store_path(name: str) -> Path:
     Raises:
         UsageError: If there is no such store, saying how to make one.
     """
-    for folder in (data_folder() / name, Path(name).expanduser()):
-        if (folder / "dataset.json").is_file():
+    for folder in (data_folder() / name, expanded(name)):
+        if os.path.isfile(folder / "dataset.json"):  # noqa: PTH113 - a Path raises when the name is too long
             return folder
-    if "/" in name or Path(name).is_dir():
+    if "/" in name or os.path.isdir(name):  # noqa: PTH112
         raise UsageError(f"{name} is no store: it holds no dataset.json. Stores are made by `skelbench convert`.")
     raise UsageError(
         f"No store '{name}' in {data_folder()}/. {nearest(name, store_names())} "

@@ -48,8 +48,9 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Stopped. The same command goes on from what is finished.", err=True)
+    except (click.Abort, KeyboardInterrupt) as stop:  # click wraps the one into the other
+        said = str(stop.__cause__ or stop)  # how far it got, where the verb knows
+        click.echo(said or "Stopped. The same command goes on from what is finished.", err=True)
         code = INTERRUPTED
     except USAGE as error:
         code = _say(error, 2)

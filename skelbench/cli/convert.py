@@ -48,12 +48,8 @@ def command(dry_run: bool, as_json: bool, **given: Any) -> None:
         plan = plan_report(request)
         output.emit(plan.as_json()) if as_json else _show_plan(plan)
         return
-    try:
-        with _bar() as on_progress:
-            report = convert(request, on_progress=on_progress)
-    except KeyboardInterrupt as stop:
-        click.echo(f"\n{stop}", err=True)
-        raise click.Abort from stop
+    with _bar() as on_progress:
+        report = convert(request, on_progress=on_progress)
     output.emit(report.as_json()) if as_json else _show(report)
 
 

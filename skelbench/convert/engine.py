@@ -38,11 +38,12 @@ from skelbench.convert.staging import (
 from skelbench.convert.workers import Workplace, read_item, read_items, worker_count
 from skelbench.errors import RawFormatError, StoreError, UsageError
 from skelbench.sample import Sample
-from skelbench.sources.source import Source, open_source
+from skelbench.sources.source import Source, open_source, printable
 from skelbench.store.reader import open_store
 from skelbench.store.schema import DatasetInfo, Origin, RawDigest, Reject, pose_bytes
 from skelbench.store.verify import verify_store
 from skelbench.store.writer import write_store
+from skelbench.workspace import expanded
 
 log = logging.getLogger(__name__)
 
@@ -143,11 +144,26 @@ def _prepare(request: Request) -> _Job:
         number = getattr(request, name)
         if number is not None and number < 1:
             raise UsageError(f"--{name} is {number}, expected 1 or more.")
-    out = Path(os.path.realpath(request.out.expanduser()))
+    out = _place(request.out)
     converter = load_converter(request.converter, request.card)
     skip = (out, partial_folder(out))
     source = open_source(request.raw, max_file=converter.max_file, skip=skip)
     return _Job(request, out, converter, source, make_plan(converter, source, request.limit))
+
+
+def _place(out: Path) -> Path:
+    """Where a store will really stand, links resolved; a name that no store can have is refused before any work."""
+    place = Path(os.path.realpath(expanded(out)))
+    if Path.cwd().is_relative_to(place):  # a store takes its place by a rename, which would leave the user nowhere
+        raise UsageError(f"{out} is the folder that you are in, or holds it. Name a new one with --out.")
+    try:
+        str(place).encode()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.lstat(part_path(partial_folder(place), 0))
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise UsageError(f"{printable(str(out))}: no place for a store: {reason}. Name another with --out.") from error
+    return place
 
 
 def _wanted(job: _Job) -> bool:

@@ -15,6 +15,7 @@ from skelbench.limit import spread
 from skelbench.raw import RawItem
 from skelbench.sources.source import CONTROL, MARKER, Source, is_archive, open_source, printable
 from skelbench.store.schema import Reject
+from skelbench.workspace import expanded
 
 _MAX_ID = 255  # bytes, as in a file name
 _MAX_MARKER = 1 << 16  # bytes of a SYNTHETIC.json
@@ -74,7 +75,7 @@ def load_converter(name: str, card: Path | None) -> Converter:
     plugin = registry.find("converters", name)
     if card is None and not plugin.toml.is_file():
         raise CardError(f"No card beside {name} (expected {plugin.toml}). Write one, or name one with --card.")
-    known = load_card(plugin.toml if card is None else card.expanduser())
+    known = load_card(plugin.toml if card is None else expanded(card))
     if card is not None and plugin.toml.is_file():
         _check_options(known.options, load_card(plugin.toml).options, str(card))
     module = registry.load(plugin, ("plan", "read"))

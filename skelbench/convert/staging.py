@@ -31,6 +31,7 @@ _REQUEST = "request.json"
 _OLD = "replaced"  # the store that is being replaced, for the moment between two renames
 _DIGEST_BYTES = 32  # SHA-256 at the end of a part
 _LENGTH = struct.Struct("<Q")  # before each block of a part, and of the summary before the digest
+_OURS = re.compile(r"lock|request\.json(\.tmp)?|part-\d+\.samples(\.tmp)?|unpacked-\d+\.tar|store|replaced")
 _STORE_FILE = re.compile(rf"({INFO}|{SAMPLES}|{SEGMENTS}|{REJECTS}|{README}|poses-\d+\.h5)")
 _DTYPES = {"frame": "<u4", "person": "<i8", "keypoints": "<f4", "score": "<f4"}
 
@@ -73,10 +74,15 @@ def locked(out: Path) -> Iterator[Path]:
         The folder for unfinished work.
 
     Raises:
-        StoreError: If another process is writing this store.
+        StoreError: If another process is writing this store, or the folder's name is taken by something else.
         OSError: If the folder cannot be written.
     """
     folder = partial_folder(out)
+    if folder.is_symlink() or (folder.is_dir() and not all(_OURS.fullmatch(path.name) for path in folder.iterdir())):
+        raise StoreError(
+            f"{folder} is needed for unfinished work, but is a link or holds other files. Move it, or name another "
+            "place with --out."
+        )
     descriptor = _lock(folder)
     try:
         os.ftruncate(descriptor, 0)

@@ -25,6 +25,7 @@ from skelbench.errors import RawFormatError, UsageError
 from skelbench.sources.folders import FileMember, list_folder, read_file
 from skelbench.sources.tars import TarMember, is_packed, list_tar, read_tar, unpack_tar
 from skelbench.sources.zips import ZipMember, list_zip, read_zip
+from skelbench.workspace import expanded
 
 Parsed = TypeVar("Parsed")
 Kind: TypeAlias = Literal["file", "folder", "zip", "tar"]
@@ -240,7 +241,7 @@ def printable(text: str, longest: int = 200) -> str:
 
 def _holders(paths: Sequence[Path]) -> list[Holder]:
     """The given paths, each once; several stand under their own names, numbered where these are equal."""
-    distinct = {os.path.realpath(path.expanduser()): path.expanduser() for path in reversed(paths)}
+    distinct = {os.path.realpath(path): path for path in map(expanded, reversed(paths))}
     given = list(reversed(distinct.values()))
     holders: list[Holder] = []
     labels: set[str] = set()

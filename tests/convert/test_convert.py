@@ -247,6 +247,27 @@ def test_what_is_no_store_is_never_touched(overwrite: str, request_for: Callable
     assert thesis.read_text() == "mine"
 
 
+@pytest.mark.parametrize("out", [".", "..", "/"])
+def test_the_folder_that_the_user_is_in_is_no_place_for_a_store(out: str, request_for: Callable[..., Request]) -> None:
+    here = Path().stat().st_ino
+    with pytest.raises(UsageError, match="is the folder that you are in, or holds it"):
+        convert(request_for(out=Path(out)))
+    assert Path().stat().st_ino == here
+
+
+@pytest.mark.parametrize("name", ["x" * 250, "x/" * 3000, "st\udcff"], ids=["name", "path", "bytes"])
+def test_a_name_that_no_store_can_have_is_refused_before_any_work(
+    name: str, request_for: Callable[..., Request]
+) -> None:
+    with pytest.raises(UsageError, match="no place for a store"):
+        convert(request_for(out=Path(name)))
+    assert not list(Path().glob("*.partial"))
+
+
+def test_a_home_of_nobody_is_a_folder_of_that_name(request_for: Callable[..., Request]) -> None:
+    assert convert(request_for(out=Path("~nobody-of-that-name/x"))).store == Path("~nobody-of-that-name/x")
+
+
 def test_a_store_that_holds_other_files_too_is_never_deleted(request_for: Callable[..., Request]) -> None:
     store = convert(request_for()).store
     (store / "notes.txt").write_text("mine")

@@ -141,6 +141,18 @@ def test_a_writer_that_was_killed_is_in_nobodys_way(tmp_path: Path) -> None:
             pass
 
 
+@pytest.mark.parametrize("link", [False, True])
+def test_files_of_the_users_own_in_the_place_of_unfinished_work_are_never_touched(link: bool, tmp_path: Path) -> None:
+    mine = tmp_path / ("mine" if link else "x.partial")
+    mine.mkdir()
+    (mine / ("store" if link else "download.zip")).write_text("mine")
+    if link:
+        (tmp_path / "x.partial").symlink_to(mine)
+    with pytest.raises(StoreError, match="is a link or holds other files"), locked(tmp_path / "x"):
+        pass
+    assert [path.read_text() for path in mine.iterdir()] == ["mine"]
+
+
 def test_work_for_another_request_is_dropped(tmp_path: Path) -> None:
     with locked(tmp_path / "x") as folder:
         assert not keep_only(folder, {"request": "1"})
