@@ -180,7 +180,8 @@ def _problems(run: list[Record], seeds: int, folds: set[int | None]) -> Iterator
         else:
             where = f"seed {record.seed}" + ("" if record.fold is None else f", fold {record.fold}")
             yield f"{where} {'not scored' if record.state == 'done' else record.state}"
-    if 0 < len(done) < seeds:
+    drawn = any(record.parameters for record in run)  # what has no parameters is the same for every seed
+    if drawn and 0 < len(done) < seeds:
         yield f"{len(done)} of {seeds} seeds"
     for seed, found in sorted(done.items()):
         if found != folds:

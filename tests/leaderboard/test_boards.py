@@ -135,6 +135,16 @@ def test_a_board_without_any_score_says_so(tmp_path: Path, keep: Keep) -> None:
     assert "Nothing was scored yet." in page(tmp_path)
 
 
+def test_one_seed_is_enough_for_what_has_no_parameters(tmp_path: Path, keep: Keep) -> None:
+    for seed in range(3):
+        keep(seed=seed, top1=0.9 + seed / 100)
+    keep(model="posestats", parameters=0, top1=0.83)
+    keep(model="majority", top1=0.1)
+    text = page(tmp_path)
+    assert (row_of(text, "posestats")["rank"], row_of(text, "posestats")["incomplete"]) == ("2", "–")
+    assert row_of(text, "majority")["incomplete"] == "1 of 3 seeds"
+
+
 def test_limited_runs_have_no_rank(tmp_path: Path, keep: Keep) -> None:
     keep(limit=64)
     assert row_of(page(tmp_path), "lite")["incomplete"] == "--limit 64"
