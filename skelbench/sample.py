@@ -12,7 +12,7 @@ MetaValue: TypeAlias = str | int | float
 Segment: TypeAlias = tuple[int, int, int]  # start, end (half open), label
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Sample:
     """One recorded clip or untrimmed sequence. A pose is one person in one frame."""
 

@@ -16,6 +16,9 @@ from functools import lru_cache
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from skelbench import registry
 from skelbench.card import Card
@@ -35,6 +38,7 @@ _CHUNK_BYTES = 16 << 20  # or fewer, when they are large
 _AHEAD = 3  # chunks under way or waiting to be taken, for each worker
 _FEW = 1000  # items below which starting processes takes longer than it saves
 _LONGEST_REASON = 500  # characters
+_BUGS_SAID = 5  # errors of the converter that are logged one by one; all are rejects
 
 
 @dataclass(frozen=True)
@@ -127,10 +131,15 @@ def read_items(
         outcomes: Generator[Outcome, None, None] = (read_item(converter, source, item) for item in items)
     else:
         outcomes = _read_with_pool(_chunks(items, source), workplace, workers)
+    bugs = 0
     try:
         for outcome in outcomes:
             if outcome.reject is not None and outcome.bug:
-                log.warning("%s: %s", outcome.reject.sample_id, outcome.reject.reason)
+                bugs += 1
+                if bugs <= _BUGS_SAID:
+                    log.warning("%s: %s", outcome.reject.sample_id, outcome.reject.reason)
+                if bugs == _BUGS_SAID + 1:
+                    log.warning("More items went wrong in this way; the rejects say which.")
             yield outcome
     finally:
         outcomes.close()
@@ -239,12 +248,28 @@ def _chunks(items: Sequence[RawItem], source: Source) -> Iterator[list[RawItem]]
 
 
 def _plain(sample: object) -> Sample:
-    """A sample whose mappings are dicts and whose arrays are arrays, so that it can go from process to process."""
+    """A sample of dicts, arrays and Python's own numbers, so that it can go from process to process and into JSON.
+
+    Converters of others hand over NumPy's scalars, and frames counted in any integer.
+    """
     if not isinstance(sample, Sample):
         raise TypeError(f"returned {type(sample).__name__}, expected a Sample")
+    frame = sample.frame
+    if frame.dtype.kind in "iu" and (not frame.size or 0 <= int(frame.min()) <= int(frame.max()) < 1 << 32):
+        frame = frame.astype(np.uint32, copy=False)
     return dataclasses.replace(
-        sample, targets=dict(sample.targets), segments=tuple(sample.segments), meta=dict(sample.meta)
+        sample,
+        n_frames=_native(sample.n_frames),
+        frame=frame,
+        targets={name: _native(value) for name, value in sample.targets.items()},
+        segments=tuple(tuple(map(_native, segment)) for segment in sample.segments),
+        meta={name: _native(value) for name, value in sample.meta.items()},
     )
+
+
+def _native(value: Any) -> Any:
+    """Python's own number for one of NumPy's."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _relative(reason: str, source: Source, paths: Sequence[str]) -> str:

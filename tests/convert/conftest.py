@@ -51,7 +51,7 @@ def read(raw, item, card):
     keypoints = np.array(table["keypoints"], np.float32).reshape(-1, 3, 2) * np.float32(scale)
     if kind == "infinite":
         keypoints[0] = np.inf
-    return Sample(
+    sample = Sample(
         sample_id="another" if kind == "id" else item.sample_id,
         n_frames=len(keypoints) - (kind == "frames"),
         frame=np.arange(len(keypoints), dtype=np.uint32),
@@ -62,6 +62,14 @@ def read(raw, item, card):
         segments=(),
         meta=dict(item.meta) if kind == "meta" else {name: item.meta[name] for name in ("subject", "camera")},
     )
+    if kind == "numpy":  # as converters of others do; no import hook of tests stands in the way of this
+        vars(sample).update(
+            n_frames=np.int64(sample.n_frames), frame=sample.frame.astype(np.int16),
+            targets={"label": np.int32(1)}, meta={"subject": np.uint8(1), "camera": np.int64(2)},
+        )
+    if kind == "negative":
+        vars(sample).update(frame=sample.frame.astype(np.int64) - 1)
+    return sample
 
 
 def _scale(data):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from skelbench.convert.planning import load_converter, make_plan
@@ -50,6 +51,27 @@ def test_an_item_that_goes_wrong_is_a_reject_with_its_reason(kind: str, outcomes
     rejects = [one.reject for one in outcomes(f"fail = {{ {NAME} = '{kind}' }}") if one.reject]
     assert [(reject.sample_id, reject.path) for reject in rejects] == [(NAME, f"{NAME}.json")]
     assert rejects[0].reason.startswith(EXPECTED[kind])
+
+
+def test_numbers_of_numpy_count_as_pythons_own(outcomes: Read) -> None:
+    (sample,) = [one.sample for one in outcomes(f"fail = {{ {NAME} = 'numpy' }}") if one.sample.sample_id == NAME]
+    assert type(sample.n_frames) is type(sample.targets["label"]) is type(sample.meta["subject"]) is int
+    assert sample.frame.dtype == np.uint32
+
+
+def test_frames_below_nothing_are_refused(outcomes: Read) -> None:
+    (reject,) = [one.reject for one in outcomes(f"fail = {{ {NAME} = 'negative' }}") if one.reject]
+    assert "frame" in reject.reason
+
+
+def test_a_converter_that_fails_throughout_does_not_flood_the_log(
+    outcomes: Read, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = [one.sample.sample_id for one in outcomes("") if one.sample]
+    with caplog.at_level(logging.WARNING):
+        assert all(one.bug for one in outcomes("[options.fail]\n" + "\n".join(f"{name} = 'bug'" for name in names)))
+    assert len(caplog.records) == 6
+    assert "More items went wrong" in caplog.text
 
 
 def test_a_bug_of_the_converter_is_logged_as_well(outcomes: Read, caplog: pytest.LogCaptureFixture) -> None:
