@@ -75,7 +75,12 @@ def find(kind: Kind, name: str) -> Plugin:
         return Plugin(kind, path.stem, path.with_suffix(".toml"), "" if kind == "splits" else str(path))
     known = plugins(kind)
     if name not in known:
-        raise UsageError(f"No '{name}' in skelbench.{kind}. {nearest(name, known)}")
+        path = (
+            "The path of a .toml file (--splits) works too."
+            if kind == "splits"
+            else "The path of a .py file works too."
+        )
+        raise UsageError(f"No '{name}' in skelbench.{kind}. {nearest(name, known)} {path}")
     return known[name]
 
 

@@ -33,6 +33,7 @@ def command(name: str, dataset: str | None, recipe: str, as_json: bool) -> None:
     """Say what is known of NAME: a data set, a store (by name or path), a model, a method or a layout."""
     from skelbench.registry import names
     from skelbench.skeletons import layout_names
+    from skelbench.workspace import store_names
 
     kinds = {"models": names("models"), "methods": names("methods")}
     for kind in ("models", "methods"):
@@ -42,7 +43,7 @@ def command(name: str, dataset: str | None, recipe: str, as_json: bool) -> None:
     if name in layout_names():
         _print(_layout(name), as_json)
         return
-    known = [*names("converters"), *kinds["models"], *kinds["methods"], *layout_names()]
+    known = {*names("converters"), *store_names(), *kinds["models"], *kinds["methods"], *layout_names()}
     if name not in known and not (Path(name) / "dataset.json").is_file():
         raise UsageError(f"Nothing is called '{name}'. {nearest(name, known)} A store may be named by its path.")
     _print(_dataset(name), as_json)
