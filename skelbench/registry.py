@@ -75,12 +75,8 @@ def find(kind: Kind, name: str) -> Plugin:
         return Plugin(kind, path.stem, path.with_suffix(".toml"), "" if kind == "splits" else str(path))
     known = plugins(kind)
     if name not in known:
-        path = (
-            "The path of a .toml file (--splits) works too."
-            if kind == "splits"
-            else "The path of a .py file works too."
-        )
-        raise UsageError(f"No '{name}' in skelbench.{kind}. {nearest(name, known)} {path}")
+        ending = ".toml file (--splits)" if kind == "splits" else ".py file"
+        raise UsageError(f"No '{name}' in skelbench.{kind}. {nearest(name, known)} The path of a {ending} works too.")
     return known[name]
 
 
