@@ -158,7 +158,7 @@ def make_fabric(device: str, precision: str) -> Fabric:
         raise UsageError(f"No device '{device}': torch sees {there} CUDA devices. Use --device cpu.")
     if name == "cpu" or not there:
         return Fabric(accelerator="cpu", devices=1, precision=precision)  # type: ignore[arg-type]  # checked above
-    return Fabric(accelerator="cuda", devices=[int(place or 0)], precision=precision)  # type: ignore[arg-type]
+    return Fabric(accelerator="cuda", devices=[int(place or 0)], precision=precision)  # type: ignore[arg-type]  # as above
 
 
 def execute(cell: Cell, sink: Sink) -> Record:

@@ -19,14 +19,14 @@ from torch import nn
 from skelbench import registry
 from skelbench.card import explain
 from skelbench.data.types import DataRecipe
-from skelbench.errors import RecipeError, nearest
+from skelbench.errors import CardError, RecipeError, nearest
 from skelbench.methods.method import method_class
 from skelbench.models.encoder import check_hyper_parameters, encoder_class, hyper_parameters
+from skelbench.toml import read_toml
 
 DEFAULTS = Path(__file__).with_suffix(".toml")
 SECTIONS = ("data", "optim", "model", "method")
 ALWAYS = ("default", "small")  # recipes that the runner's defaults complete for every model
-MAX_BYTES = 1 << 20  # of a recipe file
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -379,13 +379,10 @@ def _read_card(path: Path) -> PluginCard:
 def _read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file of bounded size."""
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise RecipeError(f"{path}: more than {MAX_BYTES >> 20} MiB; no recipe is so large.")
-        return tomllib.loads(content.decode("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise RecipeError(f"{path}: cannot be read as TOML: {error}.") from error
+        return read_toml(path)
+    except CardError as error:
+        reason = str(error).removeprefix(f"{path}: ").removesuffix(".")
+        raise RecipeError(f"{path}: cannot be read as TOML: {reason}.") from error
 
 
 def _recipe_file(path: Path) -> tuple[dict[str, Any], str]:

@@ -8,7 +8,7 @@ from skelbench.errors import UsageError, nearest
 
 def expanded(path: str | Path) -> Path:
     """A path with `~` resolved; that of a user whom there is not stays as it is, where Path would raise."""
-    return Path(os.path.expanduser(path))  # noqa: PTH111
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path raises for a user whom there is not
 
 
 def data_folder() -> Path:
@@ -42,7 +42,7 @@ def store_path(name: str) -> Path:
     for folder in (data_folder() / name, expanded(name)):
         if os.path.isfile(folder / "dataset.json"):  # noqa: PTH113 - a Path raises when the name is too long
             return folder
-    if "/" in name or os.path.isdir(name):  # noqa: PTH112
+    if "/" in name or os.path.isdir(name):  # noqa: PTH112 - as above
         raise UsageError(f"{name} is no store: it holds no dataset.json. Stores are made by `skelbench convert`.")
     raise UsageError(
         f"No store '{name}' in {data_folder()}/. {nearest(name, store_names())} "

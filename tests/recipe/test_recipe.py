@@ -175,6 +175,7 @@ def test_any_text_is_an_override_or_a_recipe_error(text: str) -> None:
     ("text", "words"),
     [
         ("[[recipe]", "cannot be read as TOML"),
+        (".".join("a" * 200) + " = 1", "nested too deeply"),
         ('tittle = "x"', "unknown key 'tittle'. Did you mean 'title'"),
         ('[[recipe]]\nwhen = { dataset = "x" }', "'recipe.0.source' is missing"),
         ('[[recipe]]\nwhen = { data = "x" }\nsource = "a"', "recipe.0.when"),
