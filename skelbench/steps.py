@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from skelbench.errors import RecipeError, nearest
 
@@ -68,6 +68,10 @@ def _convert(text: str, wanted: Any) -> Any:
     if wanted is Span:
         low, _, high = text.partition("-")
         return Span(float(low), float(high or low))
+    if get_origin(wanted) is Literal:
+        if text not in get_args(wanted):
+            raise ValueError(f"expected {' or '.join(get_args(wanted))}")
+        return text
     options = [wanted] if isinstance(wanted, type) else list(getattr(wanted, "__args__", ()))
     for option in (int, float, str):
         if option in options:
