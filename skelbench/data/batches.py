@@ -10,11 +10,11 @@ from torch import Tensor
 
 from skelbench.data.clips import Rows
 from skelbench.data.cut import Bound, Tracked, bind_clip, clip_frames, cut
-from skelbench.data.draw import Round, sample_keys
+from skelbench.data.draw import Round, salt, sample_keys
 from skelbench.data.ragged import Frames, Tracks, all_tracks, place, present_tracks
 from skelbench.data.samplers import SAMPLERS
 from skelbench.data.streams import check_streams
-from skelbench.data.types import Batch, Clip, DataRecipe, InputSpec, Items
+from skelbench.data.types import WHOLE, Batch, Clip, DataRecipe, InputSpec, Items, Share
 from skelbench.errors import RecipeError, RunError, nearest
 from skelbench.prepare import PreparedSet, check_prepare
 from skelbench.skeletons import Layout, mirror, parents_or_self
@@ -120,7 +120,7 @@ class PartData:
         """Batches of one training epoch."""
         return max(len(self) // self.recipe.batch, 1)
 
-    def train_batches(self, seed: int, stage: int, epoch: int, epochs: int) -> Iterator[Batch]:
+    def train_batches(self, seed: int, stage: int, epoch: int, epochs: int, *, share: Share = WHOLE) -> Iterator[Batch]:
         """One training epoch, in drawn order, its clips drawn.
 
         The same arguments give the same batches, whatever was asked for before. The last incomplete batch is left
@@ -131,18 +131,21 @@ class PartData:
             stage: Place of the stage in the run.
             epoch: From 0.
             epochs: Of the stage, for the progress of its batches.
+            share: Which part of each step; all of it unless said otherwise.
 
         Yields:
-            Batches on the device.
+            Batches on the device, `share.count` for each step; fewer where a step has too few samples.
         """
         turn = Round(seed, stage, epoch)
         groups = SAMPLERS[self.recipe.sampler](torch.from_numpy(self.keys), self.target, turn).numpy()
-        order, size = groups.ravel(), self.recipe.batch
+        size = max(self.recipe.batch // groups.shape[1], 1)
         clips = self._bound(self.recipe.clips)
         for step in range(self.steps):
-            places = order[step * size : (step + 1) * size]
+            whole = groups[step * size : (step + 1) * size]
             progress = (epoch + step / self.steps) / max(epochs, 1)
-            yield self._batch(places, clips, turn, group=groups.shape[1], progress=progress)
+            for places in np.array_split(whole, share.pieces)[share.first : share.first + share.count]:
+                if places.size:
+                    yield self._batch(places.ravel(), clips, turn, group=groups.shape[1], progress=progress)
 
     def batches(self) -> Iterator[Batch]:
         """Every sample once, in the order of the part, in the clips for prediction.
@@ -177,8 +180,8 @@ class PartData:
         for number, steps in enumerate(clips):
             x, start = cut(steps, source, rows.salted(*turn, number), streams)
             made.append(Clip(FILLS[self.recipe.fill](x), slot, row_sample, start[begins]))
-        index = self._on_device(places)
-        return Batch(tuple(made), index, self.target[index], group, {}, progress)
+        index, keys = self._on_device(np.stack([places, self.keys[places]])).unbind()
+        return Batch(tuple(made), index, self.target[index], group, {}, progress, keys, salt(*turn))
 
     def _on_device(self, array: np.ndarray) -> Tensor:
         """An array of the host as a tensor where the batches are made."""

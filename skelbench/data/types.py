@@ -48,6 +48,19 @@ class Batch:
     group: int  # samples stand in groups of so many, in the sampler's order
     features: Mapping[str, Tensor]  # (N, F) each
     progress: float  # 0 <= share of this stage done < 1
+    key: Int64[Tensor, " batch"] | None = None  # number of each sample, for draws of the method
+    salt: int = 0  # of the pass over the data, for the same
+
+
+class Share(NamedTuple):
+    """Which of the samples of each step are wanted: some of the equal pieces that a step is cut into."""
+
+    pieces: int = 1  # that a step is cut into, in its order; those of the first ones may be a sample larger
+    first: int = 0  # the first piece wanted
+    count: int = 1  # pieces wanted from there on; each makes a batch
+
+
+WHOLE = Share()  # one batch a step, of all its samples
 
 
 @dataclass(frozen=True)
