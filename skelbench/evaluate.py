@@ -14,12 +14,13 @@ from jaxtyping import Float32, Shaped
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from skelbench.data.types import Batch, Clip, InputSpec, Task
+from skelbench.bootstrap import SEED, subject_interval
+from skelbench.data.types import Batch, Clip, InputSpec, Task, TaskKind
 from skelbench.errors import RunError
-from skelbench.metrics import Metric, score, subject_interval
+from skelbench.metrics import Metric, score
 
 FRAMES = 64  # length of the clip that is counted where a model takes any
-BOOTSTRAP_SEED = 0  # one seed for all: the same predictions always give the same interval
+CLASSES = "classes"  # key of the metadata of predictions.parquet
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,17 @@ class Predictions:
     """What a method says of each sample of a part, in order."""
 
     ids: tuple[str, ...]
-    target: Shaped[np.ndarray, "samples ..."]  # (N,) class index, or (N, K) with NaN = ignored
+    target: Shaped[np.ndarray, "samples ..."]  # (N,) class index or number, or (N, K) with NaN = ignored
     logits: Float32[np.ndarray, "samples outputs"]
+    classes: tuple[str, ...] = ()  # names in the order of the logits; empty for a score
+    subjects: tuple[int | str | None, ...] | None = None  # who each sample shows, where the store says so
+
+    @property
+    def kind(self) -> TaskKind:
+        """The kind of target."""
+        if self.target.ndim == 2:
+            return "multi"
+        return "single" if self.target.dtype.kind in "iu" else "score"
 
 
 @dataclass(frozen=True)
@@ -90,16 +100,13 @@ def check_logits(logits: torch.Tensor, samples: int, outputs: int) -> None:
         )
 
 
-def measure(
-    predictions: Predictions, task: Task, *, primary: str, subjects: Sequence[object] | None
-) -> dict[str, Metric]:
+def measure(predictions: Predictions, task: Task, *, primary: str) -> dict[str, Metric]:
     """Score predictions.
 
     Args:
-        predictions: Of a whole part.
+        predictions: Of a whole part, with the subjects where they are known.
         task: Kind of target, and classes.
-        primary: Metric that ranks the table; it gets the interval over subjects.
-        subjects: Who each sample shows, where the store says so.
+        primary: Metric that ranks the table; it gets the interval over subjects, where it has one.
 
     Returns:
         Metrics by name.
@@ -110,9 +117,10 @@ def measure(
     metrics = score(task.kind, predictions.logits, predictions.target, task.classes)
     if primary not in metrics:
         raise RunError(f"A target of kind '{task.kind}' has no metric '{primary}'. It has: {', '.join(metrics)}.")
-    if subjects is not None and primary == "top1":
-        correct = predictions.logits.argmax(1) == predictions.target
-        interval = subject_interval(correct, np.asarray(subjects), np.random.default_rng(BOOTSTRAP_SEED))
+    subjects = predictions.subjects
+    if subjects is not None and None not in subjects:
+        arrays, rng = (predictions.logits, predictions.target), np.random.default_rng(SEED)
+        interval = subject_interval(primary, task.kind, arrays, np.asarray(subjects), rng)
         if interval is not None:
             found = {"interval": interval, "interval_over": "subject"}
             metrics[primary] = metrics[primary].model_copy(update=found)
@@ -138,14 +146,22 @@ def predictions_bytes(predictions: Predictions) -> bytes:
         predictions: Of a whole part.
 
     Returns:
-        Columns sample_id (string), target (int32, or a list of float32 of several classes), logits (list of float32
-        of fixed length); the same bytes for the same predictions and version of pyarrow.
+        Columns sample_id (string), target (int32, float32 of a score, or a list of float32 of several classes), of
+        one class a sample target_name and predicted_name (strings, the first null where unlabelled), subject where
+        it is known, logits (list of float32 of fixed length); the names of the classes as a JSON list under the key
+        `classes` of the schema's metadata. The same bytes for the same predictions and version of pyarrow.
     """
-    target = predictions.target
-    column = _lists(target) if target.ndim == 2 else pa.array(target, _scalar(target))
-    table = pa.table(
-        {"sample_id": pa.array(predictions.ids, pa.string()), "target": column, "logits": _lists(predictions.logits)}
-    )
+    target, classes = predictions.target, predictions.classes
+    columns = {"sample_id": pa.array(predictions.ids, pa.string())}
+    columns["target"] = _lists(target) if target.ndim == 2 else pa.array(target, _scalar(target))
+    if predictions.kind == "single" and classes:
+        names = pa.array(classes, pa.string())
+        columns["target_name"] = names.take(pa.array(target, pa.int32(), mask=target < 0))
+        columns["predicted_name"] = names.take(pa.array(predictions.logits.argmax(axis=1), pa.int32()))
+    if predictions.subjects is not None:
+        columns["subject"] = pa.array(predictions.subjects)
+    columns["logits"] = _lists(predictions.logits)
+    table = pa.table(columns).replace_schema_metadata({CLASSES: json.dumps(classes, ensure_ascii=False)})
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     return bytes(sink.getvalue())
@@ -155,20 +171,23 @@ def read_predictions(path: Path) -> Predictions:
     """Read predictions.parquet.
 
     Args:
-        path: The file.
+        path: The file; names of classes and subjects may be missing.
 
     Returns:
-        Ids, targets and logits.
+        Ids, targets, logits; classes and subjects where the file holds them.
 
     Raises:
         RunError: If the file is missing, damaged, or lacks a column.
     """
     try:
-        table = pq.read_table(path, columns=["sample_id", "target", "logits"])
+        table = pq.read_table(path)
         target, logits = (_array(table[name].combine_chunks()) for name in ("target", "logits"))
-    except (OSError, pa.ArrowException, KeyError) as error:
+        ids = tuple(table["sample_id"].to_pylist())
+        classes = tuple(json.loads((table.schema.metadata or {}).get(CLASSES.encode(), b"[]")))
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise RunError(f"{path}: no readable predictions: {error}.") from error
-    return Predictions(tuple(table["sample_id"].to_pylist()), target, logits.astype(np.float32))
+    subjects = tuple(table["subject"].to_pylist()) if "subject" in table.column_names else None
+    return Predictions(ids, target, logits.astype(np.float32), classes, subjects)
 
 
 def sizes(method: nn.Module, spec: InputSpec) -> Sizes:

@@ -196,11 +196,12 @@ def execute(cell: Cell, sink: Sink) -> Record:
     began = time.perf_counter()
     with own_randomness(fabric.device):
         predictions = predict(method, parts.test.batches(), ids=parts.test_items.ids, outputs=parts.outputs)
+    predictions = replace(predictions, classes=parts.task.classes, subjects=_column(cell, "subject"))
     clock = clock.model_copy(update={"test": time.perf_counter() - began})
     scored = replace(
         outcome,
         seconds=clock,
-        metrics=measure(predictions, parts.task, primary=cell.split.protocol.metric, subjects=_column(cell, "subject")),
+        metrics=measure(predictions, parts.task, primary=cell.split.protocol.metric),
         evaluated=evaluated_digest(predictions),
         digests=_save(cell, method, predictions),
     )
@@ -344,10 +345,15 @@ def _of_epoch(cell: Cell, line: Epoch) -> Progress:
     return Progress(cell.name, "train", line.epoch + 1, line.epochs, f"loss {line.loss:.3f}{parts}")
 
 
-def _column(cell: Cell, name: str) -> list[object] | None:
-    """A column of the store for the test part, where the store has it."""
+def _column(cell: Cell, name: str) -> tuple[int | str | None, ...] | None:
+    """A column of the store for the test part, None in place of missing values, where the store has it."""
     table = cell.store.table
-    return list(table[name].iloc[list(cell.split.test)]) if name in table.columns else None
+    if name not in table.columns:
+        return None
+    chosen = table[name].iloc[list(cell.split.test)]
+    known = chosen.dropna().convert_dtypes()  # whole numbers, which a missing one had turned into floats
+    values = dict(zip(known.index, known.tolist(), strict=True))
+    return tuple(values.get(place) for place in chosen.index)
 
 
 def _save(cell: Cell, method: nn.Module, predictions: Predictions) -> tuple[str, str]:

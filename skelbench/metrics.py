@@ -7,13 +7,16 @@ what the confusion matrix shows. A value that is not defined, as on no samples a
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int
 from pydantic import BaseModel, ConfigDict
+from scipy.special import log_softmax
+from scipy.stats import rankdata
 
 from skelbench.errors import RunError
 
-RESAMPLES = 2000  # of the bootstrap; the bounds then move by less than a tenth of the interval between seeds
-CHUNK = 1 << 20  # resampled subjects held in memory at once
+ECE_BINS = 15  # of equal width over the confidences from 0 to 1
+LOWER_IS_BETTER = frozenset({"ece", "nll", "mae", "rmse"})
+PLAIN = frozenset({"nll", "mae", "rmse", "spearman"})  # all others are shares of 1, printed in percent
 
 
 class Metric(BaseModel):
@@ -22,7 +25,7 @@ class Metric(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     value: float | None = None
-    """The number; accuracies, F1 and average precision lie in [0, 1]. Null where it is not defined."""
+    """The number; accuracies, F1, average precision and calibration error lie in [0, 1]. Null where not defined."""
     n: int
     """How many samples were scored."""
     per_class: tuple[int | float | None, ...] | tuple[tuple[int, ...], ...] | None = None
@@ -37,24 +40,27 @@ def score(kind: str, logits: np.ndarray, target: np.ndarray, classes: Sequence[s
     """Every metric of one kind of target.
 
     Args:
-        kind: `single` (one class a sample), `multi` (several) or `none` (nothing to score).
-        logits: (N, K) scores, finite; larger = more likely.
-        target: (N,) class index, -1 = unlabelled and left out; of `multi` (N, K) with 1, 0 and NaN = ignored.
-        classes: K names.
+        kind: `single` (one class a sample), `multi` (several), `score` (a number) or `none` (nothing to score).
+        logits: (N, K) scores, finite; larger = more likely. Of `score` (N, 1), the predicted numbers.
+        target: (N,) class index, -1 = unlabelled and left out; of `multi` (N, K) with 1, 0 and NaN = ignored; of
+            `score` (N,) numbers, NaN = left out.
+        classes: K names; none of a `score`.
 
     Returns:
-        Metrics by name. `single`: top1, top5 (with more than five classes), mean_class_accuracy, macro_f1, map,
-        per_class_precision, per_class_recall, per_class_f1, per_class_support, confusion. `multi`: map, micro_f1,
-        macro_f1. `none`: nothing.
+        Metrics by name. `single`: top1, top5 (with more than five classes), mean_class_accuracy, macro_f1, map, ece,
+        nll, per_class_precision, per_class_recall, per_class_f1, per_class_support, confusion. `multi`: map, micro_f1,
+        macro_f1. `score`: mae, rmse, spearman. `none`: nothing.
 
     Raises:
         RunError: If there are no metrics for the kind, or logits and target do not fit together.
     """
     if kind == "none":
         return {}
-    if kind not in ("single", "multi"):
-        raise RunError(f"No metrics for a target of kind '{kind}'. Known: multi, none, single.")
+    if kind not in ("single", "multi", "score"):
+        raise RunError(f"No metrics for a target of kind '{kind}'. Known: multi, none, score, single.")
     _check(kind, logits, target, len(classes))
+    if kind == "score":
+        return _score_numbers(logits[:, 0].astype(float), target.astype(float))
     if kind == "multi":
         return {
             "map": mean_average_precision(logits, target),
@@ -70,9 +76,18 @@ def score(kind: str, logits: np.ndarray, target: np.ndarray, classes: Sequence[s
         "mean_class_accuracy": mean_class_accuracy(counts),
         "macro_f1": macro_f1(counts),
         "map": mean_average_precision(logits, one_hot(target, len(classes))),
+        "ece": calibration_error(logits, target),
+        "nll": negative_log_likelihood(logits, target),
         **per_class(counts),
         "confusion": Metric(n=len(target), per_class=tuple(tuple(int(n) for n in row) for row in counts)),
     }
+
+
+def shown(value: float | None, metric: str) -> str:
+    """A value for people: shares in percent with two decimals, plain numbers with four digits."""
+    if value is None:
+        return "not defined"
+    return f"{value:.4g}" if metric in PLAIN else f"{100 * value:.2f} %"
 
 
 def rank(logits: Float[np.ndarray, "batch classes"], target: Int[np.ndarray, " batch"]) -> Int[np.ndarray, " batch"]:
@@ -201,39 +216,63 @@ def multi_f1(
     return Metric(value=_mean(2 * hits[occurs] / named[occurs]), n=int(known.any(axis=1).sum()))
 
 
-def subject_interval(
-    correct: Bool[np.ndarray, " batch"] | Float[np.ndarray, " batch"],
-    subjects: Shaped[np.ndarray, " batch"],
-    rng: np.random.Generator,
-    level: float = 0.95,
-) -> tuple[float, float] | None:
-    """Interval of a mean over samples when other subjects might have been recorded.
-
-    Whole subjects are drawn with replacement, since the samples of one are alike; the bounds are percentiles.
+def confidence_bins(
+    logits: Float[np.ndarray, "batch classes"],
+) -> tuple[Float[np.ndarray, " batch"], Int[np.ndarray, " batch"]]:
+    """How sure each prediction is, and the bin that this falls into.
 
     Args:
-        correct: What is averaged: whether each sample was classified rightly.
-        subjects: Who each sample shows.
-        rng: Source of the draws; the same state gives the same bounds.
-        level: Share of the resampled means inside the bounds.
+        logits: Softmax of them gives the confidence, which is that of the predicted class.
 
     Returns:
-        Lower and upper bound; None with fewer than two subjects.
-
-    Source: Efron and Tibshirani, An Introduction to the Bootstrap, chapter 13 (percentile interval).
+        The confidences, and bins counted from 0: the k-th holds what is above k / 15 and at most (k + 1) / 15.
     """
-    names, member = np.unique(subjects, return_inverse=True)
-    if names.size < 2:
-        return None
-    samples = np.bincount(member)
-    total = np.bincount(member, weights=correct)
-    means = []
-    step = max(1, CHUNK // names.size)
-    for start in range(0, RESAMPLES, step):
-        drawn = rng.integers(names.size, size=(min(step, RESAMPLES - start), names.size))
-        means.append(total[drawn].sum(axis=1) / samples[drawn].sum(axis=1))
-    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    if not logits.size:
+        return np.zeros(len(logits)), np.zeros(len(logits), np.int64)
+    confidence = np.exp(log_softmax(logits.astype(float), axis=1).max(axis=1))
+    edges = np.arange(1, ECE_BINS) / ECE_BINS
+    return confidence, np.searchsorted(edges, confidence, side="left")
+
+
+def calibration_error(logits: Float[np.ndarray, "batch classes"], target: Int[np.ndarray, " batch"]) -> Metric:
+    """Expected calibration error: how far confidence and accuracy lie apart, 0 being calibrated.
+
+    Returns:
+        The mean over samples of |accuracy - mean confidence| of the bin that each stands in, with 15 bins of equal
+        width over the confidence of the predicted class.
+
+    Source: Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks, ICML 2017, equation 3.
+    """
+    if target.size == 0:
+        return Metric(n=0)
+    confidence, place = confidence_bins(logits)
+    gap = np.bincount(place, weights=confidence - (logits.argmax(axis=1) == target))
+    return Metric(value=float(np.abs(gap).sum() / target.size), n=target.size)
+
+
+def negative_log_likelihood(logits: Float[np.ndarray, "batch classes"], target: Int[np.ndarray, " batch"]) -> Metric:
+    """Mean of -log of the softmax probability of the right class, in nats."""
+    if target.size == 0:
+        return Metric(n=0)
+    return Metric(value=float(sample_nll(logits, target).mean()), n=target.size)
+
+
+def sample_nll(
+    logits: Float[np.ndarray, "batch classes"], target: Int[np.ndarray, " batch"]
+) -> Float[np.ndarray, " batch"]:
+    """The negative log likelihood of each sample, in nats."""
+    chosen: np.ndarray = log_softmax(logits.astype(float), axis=1)[np.arange(target.size), target]
+    return 0.0 - chosen
+
+
+def spearman(found: Float[np.ndarray, " batch"], target: Float[np.ndarray, " batch"]) -> Metric:
+    """Spearman's rank correlation; None where either side holds one value only.
+
+    Source: Pearson's correlation of ranks, equal values sharing their mean rank, as scipy.stats.spearmanr has it.
+    """
+    ranks = np.stack([rankdata(found), rankdata(target)]) - (target.size + 1) / 2
+    spread = np.sqrt((ranks**2).sum(axis=1).prod())
+    return Metric(value=float(ranks.prod(axis=0).sum() / spread) if spread else None, n=target.size)
 
 
 def one_hot(target: Int[np.ndarray, " batch"], classes: int) -> Float[np.ndarray, "batch classes"]:
@@ -245,7 +284,7 @@ def one_hot(target: Int[np.ndarray, " batch"], classes: int) -> Float[np.ndarray
 
 def _check(kind: str, logits: np.ndarray, target: np.ndarray, classes: int) -> None:
     """Refuse arrays that cannot be scored together."""
-    shape = (len(target), classes)
+    shape = (len(target), 1 if kind == "score" else classes)
     if logits.shape != shape or target.shape != (shape if kind == "multi" else shape[:1]):
         raise RunError(f"Logits {logits.shape} and target {target.shape} do not fit {classes} classes ('{kind}').")
     finite = np.isfinite(logits).all(axis=1)
@@ -253,6 +292,17 @@ def _check(kind: str, logits: np.ndarray, target: np.ndarray, classes: int) -> N
         raise RunError(f"{(~finite).sum()} of {len(finite)} logits are not finite, the first in row {finite.argmin()}.")
     if kind == "single" and target.size and not (target.min() >= -1 and target.max() < classes):
         raise RunError(f"Targets reach from {target.min()} to {target.max()}, expected -1 to {classes - 1}.")
+
+
+def _score_numbers(found: np.ndarray, target: np.ndarray) -> dict[str, Metric]:
+    """Metrics of predicted numbers, in the unit of the target; samples without one are left out."""
+    found, target = found[~np.isnan(target)], target[~np.isnan(target)]
+    squares = _mean((found - target) ** 2)
+    return {
+        "mae": Metric(value=_mean(np.abs(found - target)), n=target.size),
+        "rmse": Metric(value=None if squares is None else float(np.sqrt(squares)), n=target.size),
+        "spearman": spearman(found, target),
+    }
 
 
 def _ratios(part: np.ndarray, whole: np.ndarray) -> tuple[float | None, ...]:

@@ -9,7 +9,20 @@ from pathlib import Path
 import torch
 
 # what decides the numbers of a run; the command line, boards and converters do not (stores have a fingerprint)
-DECIDES = ("data", "models", "methods", "prepare", "store", "split", "metrics", "recipe", "evaluate", "train", "run")
+DECIDES = (
+    "data",
+    "models",
+    "methods",
+    "prepare",
+    "store",
+    "split",
+    "metrics",
+    "bootstrap",
+    "recipe",
+    "evaluate",
+    "train",
+    "run",
+)
 PACKAGES = ("torch", "numpy", "scikit-learn", "lightning-fabric")
 
 

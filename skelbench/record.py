@@ -101,6 +101,86 @@ class SplitTrail(BaseModel):
     """Differences from the official counts, in words; empty when there are none."""
 
 
+class FusedRun(BaseModel):
+    """One of the runs whose predictions were added; its seed and fold are those of the record."""
+
+    model_config = CONFIG
+
+    key: Sha256
+    """Key of the run."""
+    model: Name
+    """Name of its encoder."""
+    method: Name
+    """Name of its training method."""
+    recipe: Name
+    """Name of its recipe."""
+    streams: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Input streams of its one network."""
+    stages: tuple[Stage, ...]
+    """Its stages with every setting."""
+    weight: Annotated[float, Field(ge=0)]
+    """What its predictions were multiplied by."""
+    alone: float | None
+    """The primary metric of its predictions alone."""
+    left_out: float | None
+    """The primary metric of the others fused without it."""
+    predictions_sha256: Sha256
+    """Digest of its predictions.parquet."""
+    command: str
+    """The command that repeats it."""
+
+
+class FusionControl(BaseModel):
+    """Several seeds of one of the runs fused instead: what adding up predictions gives without another stream."""
+
+    model_config = CONFIG
+
+    key: Sha256
+    """Key of the run."""
+    streams: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Its input streams."""
+    seeds: tuple[Count, ...]
+    """The seeds that were there."""
+    members: Annotated[int, Field(ge=2)]
+    """How many seeds were fused at a time; as many as there are fused runs, fewer where seeds are missing."""
+    value: float | None
+    """The primary metric, mean over all choices of so many seeds."""
+
+
+class FusionWeights(BaseModel):
+    """On what learnt weights were learnt."""
+
+    model_config = CONFIG
+
+    predictions_sha256: tuple[Sha256, ...]
+    """Digests of the predictions of the validation part, in the order of the runs."""
+    evaluated: str
+    """Digest of the (sample_id, target) pairs of the validation part."""
+    n: Count
+    """Samples in it."""
+    loss: float
+    """Mean loss of the fused predictions there, with the learnt weights."""
+    loss_equal: float
+    """The same with equal weights."""
+
+
+class Fusion(BaseModel):
+    """How the predictions of several runs were added up."""
+
+    model_config = CONFIG
+
+    by: Literal["logits", "softmax"]
+    """What was added: the logits, or their softmax."""
+    weights: Literal["equal", "given", "learnt"]
+    """Where the weights come from."""
+    runs: Annotated[tuple[FusedRun, ...], Field(min_length=2)]
+    """The runs, in the order of the record's streams."""
+    controls: tuple[FusionControl, ...]
+    """Seeds of one run fused, for each run that has at least two."""
+    learnt: FusionWeights | None
+    """What the weights were learnt on; null where they were not."""
+
+
 class Timing(BaseModel):
     """Wall-clock seconds of a run."""
 
@@ -142,7 +222,7 @@ class Record(BaseModel):
     method: Name
     """Name of the training method."""
     streams: Annotated[tuple[Name, ...], Field(min_length=1)]
-    """Input streams, concatenated on the channel axis."""
+    """Input streams, concatenated on the channel axis; of a fusion those of each network, joined by `+`."""
     recipe: Name
     """Name of the recipe: `default`, `small`, `reference`, ..."""
     limit: int | None = None
@@ -185,6 +265,8 @@ class Record(BaseModel):
     """Digest of checkpoint.safetensors."""
     messages: tuple[str, ...]
     """Warnings and reasons, for people."""
+    fusion: Fusion | None = None
+    """Of a result that adds predictions of several runs; `stages` is then empty, and costs are summed over them."""
 
     @property
     def synthetic(self) -> bool:

@@ -20,6 +20,7 @@ FLOW = [
     "models",
     "methods",
     "metrics",
+    "bootstrap",
     "recipe",
     "record",
     "standing",

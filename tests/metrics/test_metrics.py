@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import stats
 from sklearn import metrics as reference
 
 from skelbench import metrics
@@ -163,7 +164,7 @@ def test_nothing_is_scored_without_a_target() -> None:
 @pytest.mark.parametrize(
     ("kind", "logits", "target", "message"),
     [
-        ("frames", np.zeros((2, 3)), np.zeros(2, int), "No metrics .* 'frames'. Known: multi, none, single"),
+        ("frames", np.zeros((2, 3)), np.zeros(2, int), "No metrics .* 'frames'. Known: multi, none, score, single"),
         ("single", np.zeros((2, 4)), np.zeros(2, int), r"Logits \(2, 4\) .* do not fit 3 classes"),
         ("single", np.zeros((2, 3)), np.zeros(3, int), "do not fit"),
         ("multi", np.zeros((2, 3)), np.zeros(2), "do not fit"),
@@ -174,3 +175,74 @@ def test_nothing_is_scored_without_a_target() -> None:
 def test_arrays_that_do_not_fit_are_refused(kind: str, logits: np.ndarray, target: np.ndarray, message: str) -> None:
     with pytest.raises(RunError, match=message):
         metrics.score(kind, logits, target, names(3))
+
+
+@few
+@given(cases())
+def test_the_likelihood_is_that_of_scikit_learn(case: tuple[np.ndarray, np.ndarray]) -> None:
+    logits, target = case
+    classes = logits.shape[1]
+    found = metrics.score("single", logits, target, names(classes))["nll"].value
+    if classes == 1:
+        assert found == 0
+        return
+    wide = logits.astype(float)
+    share = np.exp(wide) / np.exp(wide).sum(1, keepdims=True)
+    assert found == pytest.approx(reference.log_loss(target, share, labels=range(classes)), rel=1e-9)
+
+
+def expected_calibration_error(logits: np.ndarray, target: np.ndarray) -> float:
+    """Guo et al., equation 3, read aloud: bin by bin, sample by sample."""
+    bins: dict[int, list[tuple[float, bool]]] = {}
+    for row, right in zip(logits.astype(float), target, strict=True):
+        share = np.exp(row - row.max()) / np.exp(row - row.max()).sum()
+        confidence = share.max()
+        place = next(m for m in range(1, 16) if confidence <= m / 15 or m == 15)
+        bins.setdefault(place, []).append((confidence, row.argmax() == right))
+    error = 0.0
+    for members in bins.values():
+        accuracy = sum(right for _, right in members) / len(members)
+        confidence = sum(sure for sure, _ in members) / len(members)
+        error += len(members) / len(target) * abs(accuracy - confidence)
+    return error
+
+
+@few
+@given(cases(), st.floats(0.1, 5))
+def test_the_calibration_error_is_that_of_its_equation(case: tuple[np.ndarray, np.ndarray], scale: float) -> None:
+    logits, target = case
+    found = metrics.score("single", (logits * scale).astype(np.float32), target, names(logits.shape[1]))["ece"].value
+    assert found == pytest.approx(
+        expected_calibration_error((logits * scale).astype(np.float32), target), rel=1e-9, abs=1e-12
+    )
+
+
+def test_a_forecast_that_keeps_its_word_has_no_calibration_error() -> None:
+    logits = np.log(np.tile([0.7, 0.2, 0.1], (10, 1)))
+    target = np.array([0] * 7 + [1] * 2 + [2])
+    assert metrics.calibration_error(logits, target).value == pytest.approx(0, abs=1e-12)
+    assert metrics.calibration_error(logits * 1000, target).value == pytest.approx(0.3)  # sure, and right in 70 %
+
+
+def test_a_score_has_errors_in_its_unit_and_a_rank_correlation() -> None:
+    rng = np.random.default_rng(2)
+    target = rng.integers(0, 6, 40).astype(np.float32)
+    logits = (target + rng.integers(-2, 3, 40))[:, None].astype(np.float32)
+    found = metrics.score("score", logits, target, ())
+    assert found.keys() == {"mae", "rmse", "spearman"}
+    assert found["mae"].value == pytest.approx(reference.mean_absolute_error(target, logits[:, 0]))
+    assert found["rmse"].value == pytest.approx(reference.root_mean_squared_error(target, logits[:, 0]))
+    assert found["spearman"].value == pytest.approx(stats.spearmanr(logits[:, 0], target).statistic)
+
+
+def test_a_score_that_is_not_known_is_left_out() -> None:
+    found = metrics.score("score", np.array([[1.0], [5.0], [2.0]]), np.array([2.0, np.nan, 2.0]), ())
+    assert (found["mae"].value, found["mae"].n) == (0.5, 2)
+    assert found["spearman"].value is None  # one value only: nothing to correlate
+    assert metrics.score("score", np.zeros((0, 1)), np.zeros(0), ())["rmse"].value is None
+
+
+def test_values_are_shown_in_percent_but_for_plain_numbers() -> None:
+    assert metrics.shown(0.91234, "top1") == "91.23 %"
+    assert metrics.shown(1.23456, "nll") == "1.235"
+    assert metrics.shown(None, "map") == "not defined"

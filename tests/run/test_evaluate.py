@@ -1,8 +1,12 @@
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from torch import Tensor, nn
@@ -75,19 +79,47 @@ def test_work_is_counted_in_multiply_accumulates_of_a_sample_with_all_persons() 
     assert found.gflops == pytest.approx(2 * 16 * 25 * 3 * 3 / 1e9, abs=1e-6)
 
 
-@pytest.mark.parametrize("target", [np.array([2, 0]), np.array([[1, 0, np.nan], [0, 1, 1]], np.float32)])
-def test_the_file_of_predictions_gives_them_back(tmp_path: Path, target: np.ndarray) -> None:
-    one = Predictions(("ä", "b"), target, np.array([[0.5, 1, 2], [3, 4, 5]], np.float32))
+TARGETS = [
+    np.array([2, 0]),
+    np.array([2, -1]),
+    np.array([[1, 0, np.nan], [0, 1, 1]], np.float32),
+    np.array([0.5, np.nan], np.float32),
+]
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=["single", "unlabelled", "multi", "score"])
+@pytest.mark.parametrize("subjects", [None, (3, 5), ("ann", None)])
+def test_the_file_of_predictions_gives_them_back(tmp_path: Path, target: np.ndarray, subjects) -> None:
+    logits = np.array([[0.5, 1, 2], [3, 4, 5]], np.float32)[:, : 1 if target.dtype == np.float32 else 3]
+    one = Predictions(("ä", "b"), target, logits, ("x", "ÿ", "z"), subjects)
     path = tmp_path / "p.parquet"
     path.write_bytes(predictions_bytes(one))
     assert predictions_bytes(one) == path.read_bytes()
     back = read_predictions(path)
-    assert back.ids == one.ids
+    assert (back.ids, back.classes, back.subjects, back.kind) == (one.ids, one.classes, subjects, one.kind)
     np.testing.assert_array_equal(back.target, one.target)
     np.testing.assert_array_equal(back.logits, one.logits)
-    table = pd.read_parquet(path)
-    assert list(table.columns) == ["sample_id", "target", "logits"]
-    assert list(table["logits"][1]) == [3, 4, 5]
+    assert back.target.dtype.kind == one.target.dtype.kind
+
+
+def test_a_stranger_reads_the_names_of_the_classes_with_pandas_alone(tmp_path: Path) -> None:
+    one = Predictions(("a", "b"), np.array([1, -1]), np.array([[0, 3], [4, 1]], np.float32), ("sit", "stand"), (7, 8))
+    (tmp_path / "p.parquet").write_bytes(predictions_bytes(one))
+    table = pd.read_parquet(tmp_path / "p.parquet")
+    assert list(table.columns) == ["sample_id", "target", "target_name", "predicted_name", "subject", "logits"]
+    assert table["predicted_name"].tolist() == ["stand", "sit"]
+    assert table["target_name"][0] == "stand"
+    assert pd.isna(table["target_name"][1])
+    assert list(table["logits"][1]) == [4, 1]
+    assert json.loads(pq.read_schema(tmp_path / "p.parquet").metadata[b"classes"]) == ["sit", "stand"]
+
+
+def test_predictions_of_older_versions_are_read(tmp_path: Path) -> None:
+    flat = pa.FixedSizeListArray.from_arrays(pa.array([0.0, 1.0, 2.0, 3.0], pa.float32()), 2)
+    columns = {"sample_id": ["a", "b"], "target": pa.array([0, 1], pa.int32()), "logits": flat}
+    pq.write_table(pa.table(columns), tmp_path / "p.parquet")
+    back = read_predictions(tmp_path / "p.parquet")
+    assert (back.classes, back.subjects, back.kind) == ((), None, "single")
 
 
 def test_a_file_that_holds_no_predictions_is_named(tmp_path: Path) -> None:
@@ -108,12 +140,16 @@ def test_the_digest_is_of_the_pairs_not_of_their_order_or_the_logits() -> None:
 
 def test_the_interval_over_subjects_stands_at_the_primary_metric() -> None:
     predictions = made([0, 1, 2, 0], [[1, 0, 0], [0, 1, 0], [1, 0, 0], [1, 0, 0]])
-    metrics = measure(predictions, TASK, primary="top1", subjects=[1, 1, 2, 2])
+    known = replace(predictions, subjects=(1, 1, 2, 2))
+    metrics = measure(known, TASK, primary="top1")
     assert metrics["top1"].value == 0.75
     assert metrics["top1"].interval == (0.5, 1.0)
-    assert measure(predictions, TASK, primary="top1", subjects=None)["top1"].interval is None
+    assert metrics["macro_f1"].interval is None
+    assert measure(known, TASK, primary="macro_f1")["macro_f1"].interval_over == "subject"
+    for none in (predictions, replace(predictions, subjects=(1, 1, 2, None))):
+        assert measure(none, TASK, primary="top1")["top1"].interval is None
     with pytest.raises(RunError, match="has no metric 'top9'"):
-        measure(predictions, TASK, primary="top9", subjects=None)
+        measure(predictions, TASK, primary="top9")
 
 
 @pytest.mark.parametrize(
