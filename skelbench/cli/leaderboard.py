@@ -1,6 +1,7 @@
 """`skelbench leaderboard`: tables from records, and nothing else."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,6 +13,7 @@ Examples:
   skelbench leaderboard
   skelbench leaderboard --check
   skelbench leaderboard --publish
+  skelbench leaderboard --latex
 """
 
 
@@ -20,10 +22,12 @@ Examples:
 @click.option(
     "--publish", is_flag=True, help="First copy the records of runs/, without predictions, beside the tables."
 )
+@click.option("--all", "everything", is_flag=True, help="With --publish: also --limit runs and made-up recordings.")
+@click.option("--latex", is_flag=True, help="A LaTeX file beside each page; from then on it is kept up and checked.")
 @click.option("--out", type=PATH, default="leaderboards", show_default=True, help="Folder of the tables.")
 @overwrite_option
 @json_option
-def command(*, check: bool, publish: bool, out: Path, overwrite: str, as_json: bool) -> None:
+def command(*, out: Path, latex: bool, as_json: bool, **given: Any) -> None:
     """Build the Markdown tables from the records in runs/ and OUT/records/.
 
     One page a data set and protocol, OUT/README.md is the index. A table holds only what scored the same samples;
@@ -32,18 +36,17 @@ def command(*, check: bool, publish: bool, out: Path, overwrite: str, as_json: b
     from skelbench.leaderboard import boards
     from skelbench.workspace import runs_folder
 
-    if check and publish:
+    if given["check"] and given["publish"]:
         raise click.UsageError("--check writes nothing and --publish writes: give one of them.")
+    if given["everything"] and not given["publish"]:
+        raise click.UsageError("--all says what to publish: give it with --publish.")
     runs, records = runs_folder(), out / "records"
-    if check:
-        _check(boards.check(runs, records, out), as_json=as_json)
+    if given["check"]:
+        _check(boards.check(runs, records, out, tex=latex), as_json=as_json)
         return
-    if publish:
-        copied = boards.publish(runs, records, overwrite="always" if overwrite == "always" else "never")
-        click.echo(f"{len(copied.written)} records copied to {records}", err=True)
-        for path, reason in copied.left:
-            click.echo(f"left: {path}: {reason}", err=True)
-    built = boards.build(runs, records, out)
+    if given["publish"]:
+        _publish(runs, records, overwrite=given["overwrite"], everything=given["everything"])
+    built = boards.build(runs, records, out, tex=latex)
     if as_json:
         output.emit([str(path) for path in built.written])
         return
@@ -51,6 +54,21 @@ def command(*, check: bool, publish: bool, out: Path, overwrite: str, as_json: b
         click.echo(path)
     for path in built.removed:
         click.echo(f"removed: {path}", err=True)
+
+
+def _publish(runs: Path, records: Path, *, overwrite: str, everything: bool) -> None:
+    """Copy records, and say which were left and why."""
+    from skelbench.leaderboard.publish import publish
+
+    copied = publish(
+        runs,
+        records,
+        overwrite="always" if overwrite == "always" else "never",
+        which="all" if everything else "whole",
+    )
+    click.echo(f"{len(copied.written)} records copied to {records}", err=True)
+    for path, reason in copied.left:
+        click.echo(f"left: {path}: {reason}", err=True)
 
 
 def _check(differences: list[str], *, as_json: bool) -> None:

@@ -1,18 +1,18 @@
-"""Boards on disk: built from records, checked against them, and records published into the repository."""
+"""Boards on disk: built from records, and checked against them."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from skelbench.errors import RunError, UsageError
-from skelbench.leaderboard.collect import Board, Entry, boards, gather
-from skelbench.leaderboard.page import MARK, board_text, index_text
+from skelbench.leaderboard import latex, page
+from skelbench.leaderboard.collect import Board, boards, gather
+from skelbench.leaderboard.publish import file_name
 from skelbench.leaderboard.published import load_published
-from skelbench.record import Record, read_record, write_record
+from skelbench.record import write_whole
 
 INDEX = "README.md"
 SYNTHETIC = "synthetic"  # folder of the boards of made-up recordings
+MARKS = {".md": page.MARK, ".tex": latex.MARK}  # how files made here begin
 
 
 @dataclass(frozen=True)
@@ -23,15 +23,7 @@ class Built:
     removed: tuple[Path, ...]  # pages made earlier, for which there are no records any more
 
 
-@dataclass(frozen=True)
-class Copied:
-    """What publishing did."""
-
-    written: tuple[Path, ...]  # copies, new or already there
-    left: tuple[tuple[Path, str], ...]  # records not published, and why
-
-
-def build(runs: Path, records: Path, out: Path, *, published: Path | None = None) -> Built:
+def build(runs: Path, records: Path, out: Path, *, published: Path | None = None, tex: bool = False) -> Built:
     """Write every board and the index over them.
 
     Args:
@@ -39,6 +31,7 @@ def build(runs: Path, records: Path, out: Path, *, published: Path | None = None
         records: Folder of published records, searched for *.json.
         out: Folder of the boards.
         published: Folder of CSV files of printed values; those that skelbench brings when None.
+        tex: Whether a LaTeX file is wanted beside every page; where there are some already, they are kept up.
 
     Returns:
         The pages written, and the pages removed because nothing stands behind them any more.
@@ -47,21 +40,21 @@ def build(runs: Path, records: Path, out: Path, *, published: Path | None = None
         UsageError: If there is no record at all, or a page would replace a file that this function did not make.
         RunError: If a file is no record, or two records contradict each other.
     """
-    pages = _pages(runs, records, published)
+    pages = _pages((runs, records), published, tex=tex or _has_latex(out))
     for name in pages:
         if (out / name).exists() and not _made_here(out / name):
             raise UsageError(f"{out / name} was not made by this command. Name another folder, or move the file away.")
     for name, text in pages.items():
         path = out / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", newline="\n")
+        write_whole(path, text.encode())
     stale = _stale(out, pages)
     for path in stale:
         path.unlink()
     return Built(tuple(out / name for name in sorted(pages)), tuple(stale))
 
 
-def check(runs: Path, records: Path, out: Path, *, published: Path | None = None) -> list[str]:
+def check(runs: Path, records: Path, out: Path, *, published: Path | None = None, tex: bool = False) -> list[str]:
     """Compare the boards on disk with what the records say; writes nothing.
 
     Args:
@@ -69,6 +62,7 @@ def check(runs: Path, records: Path, out: Path, *, published: Path | None = None
         records: As in `build`.
         out: As in `build`.
         published: As in `build`.
+        tex: Whether the LaTeX files have to be there; where there are some, all are compared.
 
     Returns:
         One sentence for each page that differs, is missing, or has nothing behind it; empty when all agree.
@@ -77,7 +71,7 @@ def check(runs: Path, records: Path, out: Path, *, published: Path | None = None
         UsageError: As `build`.
         RunError: As `build`.
     """
-    pages = _pages(runs, records, published)
+    pages = _pages((runs, records), published, tex=tex or _has_latex(out))
     found = []
     for name, text in sorted(pages.items()):
         path = out / name
@@ -88,48 +82,9 @@ def check(runs: Path, records: Path, out: Path, *, published: Path | None = None
     return found + [f"{path} has no records behind it." for path in _stale(out, pages)]
 
 
-def publish(runs: Path, records: Path, *, overwrite: Literal["never", "always"] = "never") -> Copied:
-    """Copy the records of finished runs, without predictions, to where a repository keeps them.
-
-    Args:
-        runs: Folder of runs.
-        records: Folder of published records.
-        overwrite: What to do with another record of the same key, seed and fold that stands there.
-
-    Returns:
-        The copies, and the records that were left, with the reason.
-
-    Raises:
-        UsageError: If there is no record in `runs`, or another stands where a copy would go and `overwrite` is never.
-        RunError: If a file is no record.
-    """
-    entries = gather([(runs, "record.json")])
-    if not entries:
-        raise UsageError(f"No record.json under {runs}/. `skelbench run` leaves one for each run.")
-    ready, left = [], []
-    for entry in entries:
-        if entry.record.state == "done":
-            ready.append((entry, records / record_path(entry.record)))
-        else:
-            left.append((entry.path, f"state {entry.record.state}"))
-    if overwrite == "never":
-        for entry, target in ready:
-            _refuse_other(entry, target)
-    for entry, target in ready:
-        write_record(target, entry.record)
-    return Copied(tuple(target for _, target in ready), tuple(left))
-
-
-def record_path(record: Record) -> Path:
-    """Where a published record stands: `<set>/<protocol>/<model>-<method>-<streams>-<key8>-seed<n>[-fold<n>].json`."""
-    fold = "" if record.fold is None else f"-fold{record.fold}"
-    name = "-".join(map(_file_name, [record.model, record.method, "+".join(record.streams)]))
-    file = f"{name}-{record.key[:8]}-seed{record.seed}{fold}.json"
-    return Path(_file_name(record.dataset), _file_name(record.protocol), file)
-
-
-def _pages(runs: Path, records: Path, published: Path | None) -> dict[str, str]:
+def _pages(folders: tuple[Path, Path], published: Path | None, *, tex: bool) -> dict[str, str]:
     """Text of every page by its path below the output folder."""
+    runs, records = folders
     entries = gather([(runs, "record.json"), (records, "*.json")])
     if not entries:
         raise UsageError(f"No records under {runs}/ or {records}/. `skelbench run` leaves one for each run.")
@@ -141,36 +96,36 @@ def _pages(runs: Path, records: Path, published: Path | None) -> dict[str, str]:
         if other is not board:
             raise RunError(
                 f"The boards of {other.dataset}, {other.protocol} and of {board.dataset}, {board.protocol} would both "
-                f"be {name}. Give one of the data sets another name."
+                f"be {name}.md. Give one of the data sets another name."
             )
-    return {INDEX: index_text(named.items()), **{name: board_text(board, printed) for name, board in named.items()}}
+    pages = {f"{name}.md": page.board_text(board, printed) for name, board in named.items()}
+    if tex:
+        pages |= {f"{name}.tex": latex.board_latex(board, printed) for name, board in named.items()}
+    return {INDEX: page.index_text((f"{name}.md", board) for name, board in named.items()), **pages}
 
 
 def _page_name(board: Board) -> str:
-    """Path of a board below the output folder."""
-    name = f"{_file_name(board.dataset)}-{_file_name(board.protocol)}.md"
+    """Path of a board below the output folder, without its extension."""
+    name = f"{file_name(board.dataset)}-{file_name(board.protocol)}"
     return f"{SYNTHETIC}/{name}" if board.synthetic else name
+
+
+def _has_latex(out: Path) -> bool:
+    """Whether LaTeX files were made here before."""
+    return any(path.suffix == ".tex" for path in _made(out))
 
 
 def _stale(out: Path, pages: dict[str, str]) -> list[Path]:
     """Pages that were made by us and that nothing stands behind; other people's files are left alone."""
-    found = [path for folder in (out, out / SYNTHETIC) for path in sorted(folder.glob("*.md"))]
-    return [path for path in found if _made_here(path) and path.relative_to(out).as_posix() not in pages]
+    return [path for path in _made(out) if path.relative_to(out).as_posix() not in pages]
+
+
+def _made(out: Path) -> list[Path]:
+    """All pages that were made here."""
+    found = [path for folder in (out, out / SYNTHETIC) for end in MARKS for path in sorted(folder.glob(f"*{end}"))]
+    return [path for path in found if _made_here(path)]
 
 
 def _made_here(path: Path) -> bool:
     """Whether a file bears the mark of a generated page."""
-    return path.is_file() and path.read_bytes().startswith(MARK.encode())
-
-
-def _refuse_other(entry: Entry, target: Path) -> None:
-    """Stop when another record stands where this one would go."""
-    if target.is_file() and read_record(target) != entry.record:
-        raise UsageError(
-            f"{target} is another record than {entry.path}. To replace it, publish with --overwrite always."
-        )
-
-
-def _file_name(text: str) -> str:
-    """A name that is safe in any file system and stays below its folder."""
-    return re.sub(r"^\.|[^\w.+=-]", "_", text, flags=re.ASCII)[:80]
+    return path.is_file() and path.read_bytes().startswith(MARKS[path.suffix].encode())

@@ -1,29 +1,34 @@
-"""One cell of a board each: from a row of records to a short text, empty where there is nothing to say."""
+"""One cell of a board each: from a row of records to a short plain text, empty where there is nothing to say."""
 
 import re
 from collections.abc import Iterable
 
 from skelbench.leaderboard.collect import Row
-from skelbench.leaderboard.markdown import escape
 from skelbench.leaderboard.published import PLAIN, Published
 from skelbench.leaderboard.statistics import half_width
+from skelbench.metrics import LOWER_IS_BETTER
+from skelbench.record import Record, Stage
 
 _TITLES = {
     **{"top1": "top-1", "top5": "top-5", "mean_class_accuracy": "mean class accuracy"},
     **{"macro_f1": "macro F1", "micro_f1": "micro F1", "map": "mAP", "frame_map": "frame mAP"},
+    **{"ece": "ECE", "nll": "NLL", "mse": "MSE"},
 }
+
+
+_ADDED = {"logits": "logits", "softmax": "softmax scores"}
 
 
 def metric_title(name: str) -> str:
     """How a metric is called in a table."""
-    return _TITLES.get(name, escape(name))
+    return _TITLES.get(name, name)
 
 
 def number(value: float | None, metric: str) -> str:
     """A value with two decimals, shares in percent; empty for None."""
     if value is None:
         return ""
-    return f"{value:.6g}" if metric in PLAIN else f"{100 * value:.2f}"
+    return f"{value:.4g}" if metric in PLAIN else f"{100 * value:.2f}"
 
 
 def key(row: Row) -> str:
@@ -32,29 +37,52 @@ def key(row: Row) -> str:
 
 
 def model(row: Row) -> str:
-    """Name of the encoder."""
-    return escape(row.first.model)
+    """Name of the encoder; of a fusion those of its runs."""
+    fusion = row.first.fusion
+    return row.first.model if fusion is None else _once(run.model for run in fusion.runs)
 
 
 def method(row: Row) -> str:
-    """Name of the method."""
-    return escape(row.first.method)
+    """Name of the method; of a fusion those of its runs."""
+    fusion = row.first.fusion
+    return row.first.method if fusion is None else _once(run.method for run in fusion.runs)
 
 
 def streams(row: Row) -> str:
-    """Names of the streams."""
-    return escape("+".join(row.first.streams))
+    """Names of the streams, `joint+bone` of one network; of a fusion `fuse:` and those of each network."""
+    fusion = row.first.fusion
+    if fusion is None:
+        return "+".join(row.first.streams)
+    return "fuse:" + ",".join("+".join(run.streams) for run in fusion.runs)
 
 
 def recipe(row: Row) -> str:
-    """Name of the recipe, and what `-o` changed in it."""
+    """Name of the recipe, and what `-o` changed in it; of a fusion also what is added and by which weights."""
+    fusion = row.first.fusion
+    names = [row.first.recipe] if fusion is None else [run.recipe for run in fusion.runs]
     changed = [
         f"{name}={value.value}"
-        for stage in row.first.stages
+        for stage in _stages(row)
         for name, value in sorted(stage.values.items())
         if value.layer == "-o"
     ]
-    return escape(", ".join([row.first.recipe, *changed]))
+    added = [] if fusion is None else [f"{fusion.weights} weights of the {_ADDED[fusion.by]}"]
+    return ", ".join(dict.fromkeys([*names, *changed, *added]))
+
+
+def control(row: Row) -> str:
+    """What as many seeds of one of the fused runs reach, fused without another stream; the best of the runs."""
+    fusions = [record.fusion for record in row.done if record.fusion is not None]
+    found: dict[tuple[str, int], list[float]] = {}
+    for one in (control for fusion in fusions for control in fusion.controls):
+        if one.value is not None:
+            found.setdefault(("+".join(one.streams), one.members), []).append(one.value)
+    if not found:
+        return ""
+    means = {name: sum(values) / len(values) for name, values in found.items()}
+    pick = min if row.first.primary in LOWER_IS_BETTER else max
+    (names, members), value = pick(means.items(), key=lambda item: item[1])
+    return f"{number(value, row.first.primary)} ({members} seeds of {names})"
 
 
 def result(row: Row) -> str:
@@ -69,11 +97,11 @@ def result(row: Row) -> str:
 
 
 def over_subjects(row: Row) -> str:
-    """Bounds of the bootstrap over subjects, each the mean over the records that hold one."""
+    """Bounds of the bootstrap over subjects, each the mean over the seeds; none where a seed has several folds."""
     primary = row.first.primary
     metrics = [record.metrics[primary] for record in row.done]
     bounds = [metric.interval for metric in metrics if metric.interval and metric.interval_over == "subject"]
-    if not bounds:
+    if not bounds or len(row.folds) > 1:
         return ""
     low, high = (sum(side) / len(bounds) for side in zip(*bounds, strict=True))
     return f"{number(low, primary)} to {number(high, primary)}"
@@ -82,31 +110,42 @@ def over_subjects(row: Row) -> str:
 def poses(row: Row) -> str:
     """Who or what saw the joints of the data set that was scored."""
     first = row.first
-    return escape(next((trail.pose_source for trail in first.data if trail.dataset == first.dataset), ""))
+    return next((trail.pose_source for trail in first.data if trail.dataset == first.dataset), "")
+
+
+def data(row: Row) -> str:
+    """First digits of the fingerprint of the data set that was scored."""
+    first = row.first
+    return next((trail.fingerprint[:8] for trail in first.data if trail.dataset == first.dataset), "")
+
+
+def trained_on(row: Row) -> str:
+    """Samples of the training part, and the first digits of the split's digest."""
+    split = row.first.split
+    return f"{split.train:,} samples, split {split.digest[:8]}"
 
 
 def incomplete(row: Row) -> str:
     """Why the row has no rank."""
-    return escape("; ".join(row.problems))
+    return "; ".join(row.problems)
 
 
 def prepare(row: Row) -> str:
     """The prepare list of the stage that was scored."""
-    stages = row.first.stages
-    setting = stages[-1].values.get("data.prepare") if stages else None
-    steps = None if setting is None else setting.value
-    return escape(", ".join(map(str, steps))) if isinstance(steps, list) else ""
+    settings = [stages[-1].values.get("data.prepare") for stages in _networks(row) if stages]
+    lists = [setting.value for setting in settings if setting is not None]
+    return "; ".join(dict.fromkeys(", ".join(map(str, steps)) for steps in lists if isinstance(steps, list)))
 
 
 def pretraining(row: Row) -> str:
     """Data sets of the stages before the one that was scored."""
-    return _different(stage.dataset for stage in row.first.stages[:-1])
+    return _once(stage.dataset for stages in _networks(row) for stage in stages[:-1])
 
 
 def settings_from(row: Row) -> str:
     """Sources of the settings, the one of most settings first."""
-    sources = [value.source for stage in row.first.stages for value in stage.values.values()]
-    return escape("; ".join(sorted(set(sources), key=lambda source: (-sources.count(source), source))))
+    sources = [value.source for stage in _stages(row) for value in stage.values.values()]
+    return "; ".join(sorted(set(sources), key=lambda source: (-sources.count(source), source)))
 
 
 def epochs(row: Row) -> str:
@@ -124,11 +163,11 @@ def gflops(row: Row) -> str:
     count = row.first.gflops
     if count is None:
         return ""
-    return escape("< 0.001") if 0 < count < 0.001 else f"{count:.3g}"
+    return "< 0.001" if 0 < count < 0.001 else f"{count:.3g}"
 
 
 def command(row: Row) -> str:
-    """The command that repeats the row, all its seeds; not escaped."""
+    """The command that repeats the row, all its seeds."""
     seeds = sorted({record.seed for record in row.records})
     counted = seeds == list(range(len(seeds)))
     asked = f"--seeds {len(seeds)}" if counted else " ".join(f"--seed {seed}" for seed in seeds)
@@ -136,23 +175,23 @@ def command(row: Row) -> str:
 
 
 def training(row: Row) -> str:
-    """Mean training time of a seed and fold."""
+    """Training time of a seed, its folds together: the mean over the seeds that ended."""
     if not row.done:
         return ""
-    seconds = sum(record.seconds.train for record in row.done) / len(row.done)
+    seconds = sum(record.seconds.train for record in row.done) / len({record.seed for record in row.done})
     if seconds < 99.95:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 5997 else f"{seconds / 3600:.1f} h"
 
 
 def device(row: Row) -> str:
-    """What it ran on."""
-    return _different(record.device for record in row.records)
+    """What it ran on; of a CPU which one, and on how many threads, where that is known."""
+    return _once(_machine(record) for record in row.records)
 
 
 def code_version(row: Row) -> str:
     """Versions of skelbench that ran it."""
-    return _different(record.code_version for record in row.records)
+    return _once(record.code_version for record in row.records)
 
 
 def beside(row: Row, published: Iterable[Published]) -> tuple[str, str]:
@@ -163,32 +202,63 @@ def beside(row: Row, published: Iterable[Published]) -> tuple[str, str]:
         published: Printed values of the same data set, protocol, evaluation and labels.
 
     Returns:
-        Values with how the epoch was selected and where they stand, and the differences in points; where the poses
-        were others there is none, since it would compare two things at once.
+        Values with where they stand, and the differences in points, ours minus theirs, each with the word for how the
+        printed value was selected. Where the poses or the pre-training were others, or ours used a part of the data,
+        there is no difference, since it would compare two things at once.
     """
-    first = row.first
-    same = [value for value in published if _same(row, value)]
-    mean = row.mean(first.primary)
-    cells = [f"{value.value} ({_origin(value)})" for value in same]
-    if mean is None or first.primary in PLAIN:
-        return escape("; ".join(cells)), ""
-    differences = dict.fromkeys(f"{100 * mean - float(value.value):+.2f}" for value in same if not value.poses)
-    return escape("; ".join(cells)), "; ".join(differences)
+    same = matching(row, published)
+    mean = row.mean(row.first.primary)
+    shown = "; ".join(f"{value.value} ({_origin(row, value)})" for value in same)
+    if mean is None or row.first.primary in PLAIN or row.limits:
+        return shown, ""
+    alike = [value for value in same if not _other(row, value)]
+    return shown, "; ".join(
+        dict.fromkeys(f"{100 * mean - float(value.value):+.2f} ({value.selected})" for value in alike)
+    )
 
 
-def _same(row: Row, value: Published) -> bool:
-    """Whether a printed value is of this configuration."""
-    first = row.first
-    ours = (first.model, first.method, "+".join(first.streams), first.primary, len(first.stages) > 1)
-    return ours == (value.model, value.method, value.streams, value.metric, value.pretraining != "")
+def matching(row: Row, published: Iterable[Published]) -> list[Published]:
+    """The printed values of the same model, method, streams and metric, both pre-trained or neither."""
+    ours = (model(row), method(row), streams(row), row.first.primary, pretraining(row) != "")
+    return [
+        value
+        for value in published
+        if ours == (value.model, value.method, value.streams, value.metric, value.pretraining != "")
+    ]
 
 
-def _origin(value: Published) -> str:
-    """How a printed value was selected, of which poses it is, where it stands."""
-    others = [f"other poses: {value.poses}"] if value.poses else []
-    return "; ".join([value.selected, *others, f"{value.paper}, {value.table}"])
+def _other(row: Row, value: Published) -> list[str]:
+    """What a printed value of the same configuration has otherwise than ours."""
+    found = [f"other poses: {value.poses}"] if value.poses else []
+    if value.pretraining.casefold() != pretraining(row).casefold():
+        found.append(f"other pre-training: {value.pretraining}")
+    return found
 
 
-def _different(texts: Iterable[str]) -> str:
+def _origin(row: Row, value: Published) -> str:
+    """How a printed value was selected, what is other than in ours, where it stands."""
+    return "; ".join([value.selected, *_other(row, value), f"{value.paper}, {value.table}"])
+
+
+def _machine(record: Record) -> str:
+    """The device of one record."""
+    processor, threads = record.environment.get("cpu"), record.environment.get("threads")
+    if record.device != "cpu" or not processor or not threads:
+        return record.device
+    return f"cpu ({processor}, {threads} thread{'' if threads == '1' else 's'})"
+
+
+def _networks(row: Row) -> list[tuple[Stage, ...]]:
+    """The stages of the row's network; of a fusion those of each of its networks."""
+    fusion = row.first.fusion
+    return [row.first.stages] if fusion is None else [run.stages for run in fusion.runs]
+
+
+def _stages(row: Row) -> list[Stage]:
+    """All stages of all networks."""
+    return [stage for stages in _networks(row) for stage in stages]
+
+
+def _once(texts: Iterable[str]) -> str:
     """Each different text once, sorted."""
-    return escape(", ".join(sorted(set(texts))))
+    return ", ".join(sorted(set(texts)))

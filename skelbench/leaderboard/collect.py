@@ -1,15 +1,21 @@
 """From record files to tables: what was scored on the same samples stands together, the seeds of one key in a row."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
+
 from skelbench.errors import RunError
+from skelbench.metrics import LOWER_IS_BETTER, Metric, macro_f1, mean_class_accuracy
 from skelbench.record import Record, read_record
 
 Scored: TypeAlias = tuple[int | None, str]  # fold, and digest of the (sample_id, target) pairs scored in it
+
+POOLED = {"mean_class_accuracy": mean_class_accuracy, "macro_f1": macro_f1}  # functions of the confusion matrix
 
 
 @dataclass(frozen=True)
@@ -37,14 +43,23 @@ class Row:
         """The records that reached their end and were scored."""
         return tuple(record for record in self.records if _scored(record))
 
+    @property
+    def folds(self) -> tuple[int | None, ...]:
+        """The folds that were scored; one None where there is a fixed split."""
+        return tuple(dict.fromkeys(record.fold for record in self.done))
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """Where not all the data of the protocol was used."""
+        return tuple(limits(self.first))
+
     def values(self, metric: str) -> tuple[float, ...]:
-        """One value for each seed: the mean over its folds, weighted by their samples; seeds without are left out."""
-        seeds: dict[int, list[tuple[float, int]]] = defaultdict(list)
+        """One value for each seed, its folds pooled; seeds in which it was not measured are left out."""
+        seeds: dict[int, list[dict[str, Metric]]] = defaultdict(list)
         for record in self.done:
-            found = record.metrics.get(metric)
-            if found is not None and found.value is not None:
-                seeds[record.seed].append((found.value, found.n))
-        return tuple(_weighted(parts) for parts in seeds.values())
+            seeds[record.seed].append(record.metrics)
+        found = (_pooled(folds, metric) for folds in seeds.values())
+        return tuple(value for value in found if value is not None)
 
     def mean(self, metric: str) -> float | None:
         """Mean over the seeds, None where nothing was measured."""
@@ -67,7 +82,7 @@ class Table:
     @property
     def limited(self) -> bool:
         """Whether no row used all the data."""
-        return all(any(_limits(row.first)) for row in self.rows)
+        return all(row.limits for row in self.rows)
 
 
 @dataclass(frozen=True)
@@ -132,6 +147,17 @@ def boards(entries: Iterable[Entry]) -> list[Board]:
     ]
 
 
+def limits(record: Record) -> Iterator[str]:
+    """Say where not all the data of the protocol was used; nothing where all was."""
+    if record.limit is not None:
+        yield f"--limit {record.limit}"
+    for trail in record.data:
+        if trail.limit is not None:
+            yield f"{trail.dataset} converted with --limit {trail.limit}"
+    if record.limit is None:
+        yield from record.split.official
+
+
 def _tables(runs: Iterable[list[Entry]]) -> Iterator[Table]:
     """Put runs that scored the same samples together, the most samples first.
 
@@ -186,22 +212,15 @@ def _problems(run: list[Record], seeds: int, folds: set[int | None]) -> Iterator
     for seed, found in sorted(done.items()):
         if found != folds:
             yield f"seed {seed}: {len(found)} of {len(folds)} folds"
-    yield from _limits(run[0])
-
-
-def _limits(record: Record) -> Iterator[str]:
-    """Where not all the data was used."""
-    if record.limit is not None:
-        yield f"--limit {record.limit}"
-    for trail in record.data:
-        if trail.limit is not None:
-            yield f"{trail.dataset} converted with --limit {trail.limit}"
+    yield from limits(run[0])
 
 
 def _standing(row: Row) -> tuple[bool, float, tuple[str, ...]]:
     """Complete rows first, then by the primary metric, then by name."""
     mean = row.mean(row.first.primary)
-    return bool(row.problems), -(-1.0 if mean is None else mean), _name(row.first)
+    if mean is None:
+        return bool(row.problems), math.inf, _name(row.first)
+    return bool(row.problems), mean if row.first.primary in LOWER_IS_BETTER else -mean, _name(row.first)
 
 
 def _agree(entries: list[Entry]) -> None:
@@ -236,9 +255,26 @@ def _order(record: Record) -> tuple[str, str, tuple[str, ...], int, int]:
     return record.dataset, record.protocol, _name(record), record.seed, fold
 
 
-def _weighted(parts: list[tuple[float, int]]) -> float:
-    """Mean of values weighted by their counts; of one value, that value to the last bit."""
-    if len(parts) == 1:
-        return parts[0][0]
-    total = sum(n for _, n in parts)
-    return sum(value * n for value, n in parts) / total
+def _pooled(folds: list[dict[str, Metric]], metric: str) -> float | None:
+    """One value of all folds of a seed; of a single fold, its value to the last bit.
+
+    What the confusion matrix tells is that of all samples together; all else is the mean weighted by samples, which
+    for shares of samples is the same. None where a fold has no value.
+    """
+    parts = [fold[metric] for fold in folds if metric in fold]
+    values = [part.value for part in parts if part.value is not None]
+    if len(values) < len(folds):
+        return None
+    if len(values) == 1:
+        return values[0]
+    counts = [_counts(fold) for fold in folds]
+    if metric in POOLED and all(one.size and one.shape == counts[0].shape for one in counts):
+        return POOLED[metric](np.sum(counts, axis=0)).value
+    return float(np.average(values, weights=[max(part.n, 1) for part in parts]))
+
+
+def _counts(metrics: dict[str, Metric]) -> np.ndarray:
+    """The confusion matrix of a fold; empty where there is none."""
+    rows = metrics["confusion"].per_class if "confusion" in metrics else None
+    square = rows and all(isinstance(row, tuple) and len(row) == len(rows) for row in rows)
+    return np.array(rows) if square else np.zeros((0, 0), np.int64)

@@ -15,12 +15,13 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
+from skelbench import metrics
 from skelbench.card import explain
 from skelbench.errors import UsageError, nearest
 
 Share: TypeAlias = Annotated[float, Field(gt=0, le=1)]
 
-PLAIN = frozenset({"mse", "parameters", ""})  # all other metrics are shares, printed in percent
+PLAIN = metrics.PLAIN | {"mse", "parameters", ""}  # all other metrics are shares, printed in percent
 
 
 class Published(BaseModel, frozen=True, extra="forbid"):

@@ -15,6 +15,7 @@ def made_up(**changes: Any) -> Record:
     synthetic = changes.pop("synthetic", None)
     model = changes.get("model", "lite")
     interval = changes.pop("interval", None)
+    further = {name: {"value": value, "n": 464} for name, value in changes.pop("further", {}).items()}
     over = None if interval is None else "subject"
     stage = {
         **{"dataset": "nw_ucla", "protocol": "xview", "part": "train", "target": "label", "labels": None},
@@ -32,6 +33,7 @@ def made_up(**changes: Any) -> Record:
     metrics = {
         "top1": {"value": top1, "n": 464, "interval": interval, "interval_over": over},
         "macro_f1": {"value": 0.5, "n": 464},
+        **further,
     }
     fields = {
         **{"state": "done", "key": KEYS.get(model, "f" * 64), "seed": 0, "fold": None, "dataset": "nw_ucla"},
@@ -44,6 +46,31 @@ def made_up(**changes: Any) -> Record:
         "messages": [],
     }
     return Record.model_validate({**fields, **changes})
+
+
+def added_up(*streams: str, controls: Any = (), **changes: Any) -> dict[str, Any]:
+    """The fields of a record that fuses runs of one model, one for each of the streams."""
+    alone = made_up(**changes)
+    runs = [
+        {
+            **{"key": f"{place + 1}" * 64, "model": alone.model, "method": "supervised", "recipe": "default"},
+            **{"streams": [stream], "stages": alone.stages, "weight": 1, "alone": 0.9, "left_out": 0.8},
+            **{"predictions_sha256": "0" * 64, "command": f"skelbench run --streams {stream}"},
+        }
+        for place, stream in enumerate(streams)
+    ]
+    tries = [
+        {"key": "1" * 64, "streams": [stream], "seeds": [0, 1, 2], "members": len(streams), "value": value}
+        for stream, value in controls
+    ]
+    fusion = {"by": "logits", "weights": "equal", "runs": runs, "controls": tries, "learnt": None}
+    return {"key": "f" * 64, "method": "fuse", "streams": streams, "stages": (), "fusion": fusion, **changes}
+
+
+@pytest.fixture
+def fused() -> Callable[..., dict[str, Any]]:
+    """Fields of a made-up fusion, for `keep`."""
+    return added_up
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from skelbench.errors import RunError, UsageError
-from skelbench.leaderboard.boards import build, check, publish, record_path
-from skelbench.record import read_record
+from skelbench.leaderboard.boards import build, check
+from skelbench.leaderboard.publish import publish
 
 Keep = Callable[..., Path]
 SPLIT = {"protocol": "xview", "digest": "d" * 64, "train": 1020, "test": 464, "left_out": 0, "official": []}
@@ -52,10 +52,11 @@ def test_a_row_says_what_stands_behind_it(tmp_path: Path, keep: Keep) -> None:
     keep()
     text = page(tmp_path)
     assert (
-        "| aaaaaaaa | lite | supervised | by-id, centre-first:1 | ours | 80 | 79,306 | 0.0213 | 3.2 min | cpu |" in text
+        "| aaaaaaaa | lite | supervised | joint | by-id, centre-first:1 | ours | 80 | 79,306 | 0.0213 | 3.2 min | cpu |"
+        in text
     )
     assert "- aaaaaaaa lite, supervised, joint: `skelbench run --dataset nw_ucla`" in text
-    assert row_of(text, "lite")["poses"] == "Kinect v1"
+    assert "Poses: Kinect v1. Digest of what was scored: `eeeeeeee`; of the data: `bbbbbbbb`." in text
 
 
 def test_the_command_of_a_row_repeats_all_its_seeds(tmp_path: Path, keep: Keep) -> None:
@@ -180,7 +181,7 @@ def test_a_printed_value_of_the_same_configuration_stands_beside_ours(tmp_path: 
     keep(model="ctrgcn", top1=0.94)
     row = row_of(page(tmp_path), "ctrgcn")
     assert row["published"] == "94.6 (best-on-test; cacl, Table 2)"
-    assert row["difference"] == "-0.60"
+    assert row["difference"] == "-0.60 (best-on-test)"
 
 
 def test_no_difference_is_taken_from_values_of_other_poses(tmp_path: Path, keep: Keep) -> None:
@@ -323,42 +324,6 @@ def test_one_key_cannot_stand_for_two_runs_or_two_test_parts(tmp_path: Path, kee
     keep(seed=1, evaluated="1" * 64)
     with pytest.raises(RunError, match="share the key aaaaaaaa and scored different samples"):
         page(tmp_path)
-
-
-def test_published_records_count_once_and_suffice_alone(tmp_path: Path, keep: Keep) -> None:
-    path = keep()
-    before = page(tmp_path)
-    copied = publish(tmp_path / "runs", tmp_path / "records")
-    target = tmp_path / "records" / "nw_ucla" / "xview" / "lite-supervised-joint-aaaaaaaa-seed0.json"
-    assert copied.written == (target,)
-    assert target.read_bytes() == path.read_bytes()
-    assert page(tmp_path) == before
-    path.unlink()
-    assert page(tmp_path) == before
-
-
-def test_publishing_twice_changes_nothing_and_another_record_needs_a_word(tmp_path: Path, keep: Keep) -> None:
-    runs, records = tmp_path / "runs", tmp_path / "records"
-    keep()
-    assert publish(runs, records) == publish(runs, records)
-    keep(top1=0.1)
-    with pytest.raises(UsageError, match=r"is another record than .* --overwrite always"):
-        publish(runs, records)
-    (target,) = publish(runs, records, overwrite="always").written
-    assert read_record(target).metrics["top1"].value == 0.1
-
-
-def test_only_finished_runs_are_published(tmp_path: Path, keep: Keep) -> None:
-    path = keep(state="partial", metrics={}, evaluated="")
-    copied = publish(tmp_path / "runs", tmp_path / "records")
-    assert (copied.written, copied.left) == ((), ((path, "state partial"),))
-    with pytest.raises(UsageError, match=r"No record\.json under"):
-        publish(tmp_path / "nowhere", tmp_path / "records")
-
-
-def test_folds_and_streams_are_in_the_name_of_a_published_record(tmp_path: Path, keep: Keep) -> None:
-    record = read_record(keep(fold=2, streams=["joint", "bone"], model="my/net"))
-    assert str(record_path(record)) == "nw_ucla/xview/my_net-supervised-joint+bone-ffffffff-seed0-fold2.json"
 
 
 def test_numbers_on_a_board_can_be_made_again_from_the_records(tmp_path: Path, keep: Keep) -> None:

@@ -1,0 +1,164 @@
+"""What stands in the tables of a board, as plain text: results, what stands behind them, and what papers printed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from skelbench.leaderboard import cells
+from skelbench.leaderboard.cells import metric_title, number
+from skelbench.leaderboard.collect import Board, Row, Table
+from skelbench.leaderboard.published import PLAIN, Published
+from skelbench.leaderboard.statistics import ranks
+
+Cell = Callable[[Row], str]
+
+SECONDARY = ("top1", "top5", "mean_class_accuracy", "macro_f1", "micro_f1", "map", "ece", "nll")  # others stand after
+NAMES: dict[str, Cell] = {
+    **{"model": cells.model, "method": cells.method, "streams": cells.streams, "recipe": cells.recipe},
+    "pre-training": cells.pretraining,
+}
+WHERE_THEY_DIFFER: dict[str, Cell] = {"poses": cells.poses, "data": cells.data, "trained on": cells.trained_on}
+COSTS: dict[str, Cell] = {
+    **{"parameters": cells.parameters, "GFLOPs": cells.gflops, "training": cells.training, "device": cells.device}
+}
+BEHIND: dict[str, Cell] = {
+    **{"key": cells.key, "model": cells.model, "method": cells.method, "streams": cells.streams},
+    **{"prepare": cells.prepare, "settings from": cells.settings_from, "epochs": cells.epochs},
+    **COSTS,
+    "code": cells.code_version,
+}
+NUMBERS = frozenset({"rank", "difference", "epochs", "parameters", "GFLOPs", "training", "value", "rows"})
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of plain text; columns that are empty in all rows are left out."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    right: frozenset[str] = NUMBERS  # titles of the columns that are set flush right
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """Places of the columns in which any row says something."""
+        return tuple(place for place in range(len(self.head)) if any(row[place] for row in self.rows))
+
+
+def results(part: Table, published: Sequence[Published]) -> Grid:
+    """The ranked rows.
+
+    Args:
+        part: A table of records.
+        published: The printed values that belong to it.
+
+    Returns:
+        A row for each run key, the best first; the rank is empty where a row is incomplete.
+    """
+    primary, others = part.first.primary, secondary(part)
+    places = ranks([row.values(primary) for row in part.rows if not row.problems])
+    apart = {title: cell for title, cell in WHERE_THEY_DIFFER.items() if same(part, cell) is None}
+    head = ["rank", *NAMES, metric_title(primary), "over subjects", "control", *map(metric_title, others)]
+    head += ["published", "difference", *apart, "incomplete", "key"]
+    rows = []
+    for place, row in enumerate(part.rows):
+        line = [str(places[place]) if place < len(places) else "", *(cell(row) for cell in NAMES.values())]
+        line += [cells.result(row), cells.over_subjects(row), cells.control(row)]
+        line += [*(number(row.mean(name), name) for name in others)]
+        line += [*cells.beside(row, published), *(cell(row) for cell in apart.values())]
+        rows.append((*line, cells.incomplete(row), cells.key(row)))
+    return Grid(tuple(head), tuple(rows), NUMBERS | {*map(metric_title, [primary, *others])})
+
+
+def behind(part: Table) -> Grid:
+    """What each row was made with, and what it cost."""
+    rows = tuple(tuple(cell(row) for cell in BEHIND.values()) for row in part.rows)
+    return Grid(tuple(BEHIND), rows)
+
+
+def with_costs(part: Table, published: Sequence[Published]) -> Grid:
+    """The ranked rows and what they cost, for where there is one table only; without run keys."""
+    ranked = results(part, published)
+    rows = zip(part.rows, ranked.rows, strict=True)
+    return Grid(
+        (*ranked.head[:-1], *COSTS),
+        tuple((*line[:-1], *(cell(row) for cell in COSTS.values())) for row, line in rows),
+        ranked.right,
+    )
+
+
+def as_published(part: Table, published: Sequence[Published]) -> Grid:
+    """Printed values: the primary metric first, the highest first."""
+    primary = part.first.primary
+    head = ("as printed", "metric", "value", "selected", "model", "streams", "pre-training", "poses", "source", "note")
+    rows = [
+        (
+            *(row.as_printed, metric_title(row.metric), str(row.value), row.selected, row.model, row.streams),
+            *(row.pretraining, row.poses, f"{row.paper}, {row.table}", row.note),
+        )
+        for row in sorted(published, key=lambda row: (row.metric != primary, row.metric, -row.value, row.as_printed))
+    ]
+    return Grid(head, tuple(rows))
+
+
+def about(part: Table) -> str:
+    """What was scored, on which data, and what a guess would reach; nothing where no row was scored."""
+    done = [record for row in part.rows for record in row.done]
+    if not done:
+        return ""
+    primary, classes = done[0].primary, len(done[0].classes)
+    counts = {record.fold: record.metrics[primary].n for record in done}
+    folds = f" in {len(counts)} folds" if len(counts) > 1 else ""
+    chance = " or ".join(sorted({number(record.chance, primary) for record in done}))
+    unit = "" if primary in PLAIN else ", in percent"
+    told = [
+        f"{sum(counts.values()):,} test samples{folds}, {classes} classes",
+        f"Primary metric: {metric_title(primary)}{unit}; chance: {chance}",
+    ]
+    poses = same(part, cells.poses)
+    return ". ".join([*told, *([f"Poses: {poses}"] if poses else [])]) + "."
+
+
+def same(part: Table, cell: Cell) -> str | None:
+    """What a cell says of all rows; None where they differ."""
+    found = {cell(row) for row in part.rows}
+    return found.pop() if len(found) == 1 else None
+
+
+def secondary(part: Table) -> list[str]:
+    """Names of the metrics beside the primary one that any row has a value of, the usual ones first."""
+    records = [record for row in part.rows for record in row.done]
+    found = {name for record in records for name, metric in record.metrics.items() if metric.value is not None}
+    found.discard(part.first.primary)
+    return [*(name for name in SECONDARY if name in found), *sorted(found - {*SECONDARY})]
+
+
+def title(part: Table) -> str:
+    """Evaluation, labels, and whether all samples were used."""
+    labels = part.first.labels
+    share = "all labels" if labels is None else f"{100 * labels:g} % of the labels"
+    return f"{part.first.evaluation}, {share}{', part of the samples' if part.limited else ''}"
+
+
+def name(row: Row) -> str:
+    """What a row is called outside of its table."""
+    return ", ".join([cells.model(row), cells.method(row), cells.streams(row)])
+
+
+def board_title(board: Board) -> str:
+    """Data set and protocol, marked where the recordings are made up."""
+    return f"{'Synthetic: ' if board.synthetic else ''}{board.dataset}, {board.protocol}"
+
+
+def picked(board: Board, part: Table, published: Sequence[Published]) -> list[Published]:
+    """The printed values that belong to a table: of the same data set, protocol, evaluation and labels.
+
+    Made-up recordings and parts of the samples have none.
+    """
+    if board.synthetic or part.limited:
+        return []
+    first = part.first
+    ours = (first.dataset, first.protocol, first.evaluation, first.labels)
+    return [
+        row
+        for row in published
+        if ours == (row.dataset, row.protocol, row.evaluation, row.labels) and row.metric not in ("", "parameters")
+    ]

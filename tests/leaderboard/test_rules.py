@@ -1,0 +1,239 @@
+"""The rules of a board, one by one, on records of runs that never were."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from skelbench.leaderboard.boards import build
+from skelbench.metrics import confusion, macro_f1, mean_class_accuracy
+
+Keep = Callable[..., Path]
+Fused = Callable[..., dict[str, Any]]
+MINE = (
+    "dataset,protocol,evaluation,model,method,streams,labels,pretraining,poses,metric,value,selected,document,table,"
+    "as_printed,note\n"
+)
+
+
+def page(folder: Path, name: str = "nw_ucla-xview.md", published: Path | None = None) -> str:
+    build(folder / "runs", folder / "records", folder / "boards", published=published)
+    return (folder / "boards" / name).read_text(encoding="utf-8")
+
+
+def tables(text: str) -> list[list[dict[str, str]]]:
+    """The rows of every table of a page, by column."""
+    found = []
+    for part in text.split("\n\n"):
+        if part.startswith("|"):
+            head, _, *body = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in part.splitlines()]
+            found.append([dict(zip(head, cells, strict=True)) for cells in body])
+    return found
+
+
+def rows(text: str, table: int = 0) -> list[dict[str, str]]:
+    """The rows of one table of a page."""
+    return tables(text)[table]
+
+
+def row(text: str) -> dict[str, str]:
+    """The first row of the first table."""
+    return rows(text)[0]
+
+
+def stage(**changes: Any) -> dict[str, Any]:
+    fields = {"dataset": "nw_ucla", "protocol": "xview", "part": "train", "target": "label", "labels": None}
+    return {**fields, "model": "ctrgcn", "method": "supervised", "streams": ["joint"], "values": {}, **changes}
+
+
+def printed(folder: Path, *lines: str) -> Path:
+    """A folder of printed values: the middle of each line, between data set and where it stands."""
+    (folder / "mine").mkdir()
+    text = "".join(f"nw_ucla,xview,{line},A paper,Table 1,a row,\n" for line in lines)
+    (folder / "mine" / "mine.csv").write_text(MINE + text)
+    return folder / "mine"
+
+
+def test_the_columns_stand_in_the_order_of_the_design(tmp_path: Path, keep: Keep) -> None:
+    chain = [stage(dataset="ntu60"), stage()]
+    keep(model="ctrgcn", evaluation="finetune", stages=chain, interval=(0.8, 0.9), further={"map": 0.5})
+    keep(model="posestats", evaluation="finetune", stages=chain, limit=3)
+    text = page(tmp_path, published=printed(tmp_path, "finetune,ctrgcn,supervised,joint,,ntu60,,top1,94.0,last"))
+    assert [*row(text)] == [
+        *("rank", "model", "method", "streams", "recipe", "pre-training", "top-1", "over subjects", "macro F1", "mAP"),
+        *("published", "difference", "incomplete", "key"),
+    ]
+    assert [*rows(text, 1)[0]] == [
+        *("key", "model", "method", "streams", "epochs", "parameters", "GFLOPs", "training", "device", "code"),
+    ]
+    assert text.count("- aaaaaaaa") + text.count("- ffffffff") + text.count("- bbbbbbbb") == 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"evaluation": "linear"},
+        {"labels": 0.1},
+        {"evaluated": "1" * 64},
+        {"primary": "macro_f1"},
+    ],
+)
+def test_nothing_is_ranked_against_what_was_scored_otherwise(
+    tmp_path: Path, keep: Keep, changes: dict[str, Any]
+) -> None:
+    keep()
+    keep(model="posestats", **changes)
+    ranked = [[one["rank"] for one in table] for table in tables(page(tmp_path)) if "rank" in table[0]]
+    assert ranked == [["1"], ["1"]]
+
+
+@pytest.mark.parametrize("changes", [{"dataset": "other"}, {"protocol": "other"}])
+def test_every_data_set_and_protocol_has_a_page(tmp_path: Path, keep: Keep, changes: dict[str, Any]) -> None:
+    keep()
+    keep(model="posestats", **changes)
+    names = [path.name for path in build(tmp_path / "runs", tmp_path / "records", tmp_path / "boards").written]
+    assert len(names) == 3
+
+
+@pytest.mark.parametrize("selected", ["last", "best-on-test", "unknown"])
+def test_a_difference_never_stands_without_how_theirs_was_selected(tmp_path: Path, keep: Keep, selected: str) -> None:
+    keep(model="ctrgcn", top1=0.9)
+    text = page(tmp_path, published=printed(tmp_path, f"supervised,ctrgcn,supervised,joint,,,,top1,88.5,{selected}"))
+    assert row(text)["published"] == f"88.5 ({selected}; mine, Table 1)"
+    assert row(text)["difference"] == f"+1.50 ({selected})"
+    assert rows(text, 2)[0]["selected"] == selected
+
+
+def test_two_printed_values_of_one_configuration_stand_side_by_side(tmp_path: Path, keep: Keep) -> None:
+    keep(model="ctrgcn", top1=0.9)
+    lines = [f"supervised,ctrgcn,supervised,joint,,,,top1,{value}" for value in ("91,last", "90.5,best-on-test")]
+    found = row(page(tmp_path, published=printed(tmp_path, *lines)))
+    assert found["published"] == "91 (last; mine, Table 1); 90.5 (best-on-test; mine, Table 1)"
+    assert found["difference"] == "-1.00 (last); -0.50 (best-on-test)"
+
+
+def test_no_difference_is_taken_from_another_pre_training(tmp_path: Path, keep: Keep) -> None:
+    lines = [f"finetune,ctrgcn,supervised,joint,,{name},,top1,94.0,last" for name in ("Posetics", "NTU60")]
+    keep(model="ctrgcn", evaluation="finetune", stages=[stage(dataset="ntu60"), stage()])
+    found = row(page(tmp_path, published=printed(tmp_path, *lines)))
+    assert found["pre-training"] == "ntu60"
+    assert found["published"].startswith("94.0 (last; other pre-training: Posetics; mine, Table 1); 94.0 (last; mine")
+    assert found["difference"] == "-4.00 (last)"
+
+
+@pytest.mark.parametrize("changes", [{"limit": 500}, {"official": ["train 1,000 of 1,020: the store is partial"]}])
+def test_a_row_of_a_part_of_the_data_has_no_rank_and_no_difference(
+    tmp_path: Path, keep: Keep, changes: dict[str, Any]
+) -> None:
+    official = changes.pop("official", [])
+    split = {"protocol": "xview", "digest": "d" * 64, "train": 1000, "test": 464, "left_out": 0, "official": official}
+    keep()
+    keep(model="ctrgcn", split=split, **changes)
+    found = rows(page(tmp_path))[1]
+    assert (found["rank"], found.get("difference", "–")) == ("–", "–")
+    assert found["incomplete"].startswith(("--limit 500", "train 1,000 of 1,020"))
+
+
+def test_training_time_is_the_mean_of_a_seed_with_all_its_folds(tmp_path: Path, keep: Keep) -> None:
+    for seed, fold in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        clock = {"train": 10.0 * (seed + 1), "test": 0.0, "prepare": 0.0}
+        keep(seed=seed, fold=fold, seconds=clock, evaluated=str(fold) * 64)
+    assert rows(page(tmp_path), 1)[0]["training"] == "30.0 s"
+
+
+@pytest.mark.parametrize(
+    ("device", "environment", "shown"),
+    [
+        ("cpu", {"cpu": "AMD EPYC", "threads": "1"}, "cpu (AMD EPYC, 1 thread)"),
+        ("cpu", {"cpu": "AMD EPYC", "threads": "2"}, "cpu (AMD EPYC, 2 threads)"),
+        ("NVIDIA H200", {"cpu": "AMD EPYC", "threads": "2"}, "NVIDIA H200"),
+    ],
+)
+def test_a_cpu_is_named_with_its_threads(
+    tmp_path: Path, keep: Keep, device: str, environment: dict[str, str], shown: str
+) -> None:
+    keep(device=device, environment=environment)
+    assert rows(page(tmp_path), 1)[0]["device"] == shown
+
+
+def test_a_metric_of_ones_own_gets_a_column(tmp_path: Path, keep: Keep) -> None:
+    keep(further={"zeal": 0.25, "ece": 0.031, "nll": 0.4321, "top5": 0.99})
+    found = row(page(tmp_path))
+    columns = [*found]
+    assert columns[columns.index("top-1") + 1 :] == ["top-5", "macro F1", "ECE", "NLL", "zeal", "key"]
+    assert [found[name] for name in ("top-5", "ECE", "NLL", "zeal")] == ["99.00", "3.10", "0.4321", "25.00"]
+
+
+def test_where_less_is_better_the_least_comes_first(tmp_path: Path, keep: Keep) -> None:
+    keep(primary="nll", further={"nll": 0.9}, chance=2.3)
+    keep(model="posestats", primary="nll", further={"nll": 0.2}, chance=2.3)
+    text = page(tmp_path)
+    assert [one["NLL"] for one in rows(text)] == ["0.2 (n = 1)", "0.9 (n = 1)"]
+    assert "Primary metric: NLL; chance: 2.3." in text
+
+
+def test_what_rows_have_in_common_is_said_once_and_what_not_in_a_column(tmp_path: Path, keep: Keep) -> None:
+    keep()
+    assert "Poses: Kinect v1." in page(tmp_path)
+    assert {"poses", "data", "trained on"} & {*row(page(tmp_path))} == set()
+    trail = {
+        **{"dataset": "nw_ucla", "fingerprint": "9" * 64, "pose_source": "ViTPose", "synthetic": None, "limit": None},
+        **{"raw_sha256": "c" * 64, "converter": "nw_ucla"},
+    }
+    split = {"protocol": "xview", "digest": "8" * 64, "train": 900, "test": 464, "left_out": 120, "official": []}
+    keep(model="posestats", data=[trail], split=split, top1=0.1)
+    first, second = rows(page(tmp_path))
+    assert (first["poses"], second["poses"]) == ("Kinect v1", "ViTPose")
+    assert (first["data"], second["data"]) == ("bbbbbbbb", "99999999")
+    assert second["trained on"] == "900 samples, split 88888888"
+    assert "Poses: " not in page(tmp_path)
+
+
+def test_what_the_confusion_matrix_tells_is_pooled_over_the_samples_of_all_folds(tmp_path: Path, keep: Keep) -> None:
+    rng = np.random.default_rng(5)
+    counts = [confusion(rng.normal(size=(n, 10)), rng.integers(10, size=n)) for n in (40, 25)]
+    for fold, count in enumerate(counts):
+        metrics = {
+            "top1": {"value": float(count.trace() / count.sum()), "n": int(count.sum())},
+            "mean_class_accuracy": mean_class_accuracy(count).model_dump(),
+            "macro_f1": macro_f1(count).model_dump(),
+            "map": {"value": 0.2 + 0.1 * fold, "n": int(count.sum())},
+            "confusion": {"n": int(count.sum()), "per_class": count.tolist()},
+        }
+        keep(fold=fold, evaluated=str(fold) * 64, metrics=metrics)
+    text, pooled = page(tmp_path), counts[0] + counts[1]
+    found = row(text)
+    assert found["top-1"] == f"{100 * pooled.trace() / 65:.2f} (n = 1)"
+    assert found["mean class accuracy"] == f"{100 * (mean_class_accuracy(pooled).value or 0):.2f}"
+    assert found["macro F1"] == f"{100 * (macro_f1(pooled).value or 0):.2f}"
+    assert found["mAP"] == f"{(20 * 40 + 30 * 25) / 65:.2f}"
+    assert "The folds of a seed are pooled" in text
+
+
+def test_the_interval_over_subjects_is_not_made_up_from_those_of_folds(tmp_path: Path, keep: Keep) -> None:
+    for fold in range(2):
+        keep(fold=fold, evaluated=str(fold) * 64, interval=(0.8, 0.9))
+    assert "over subjects" not in row(page(tmp_path))
+
+
+def test_a_fusion_is_named_by_its_networks_with_the_control_beside_it(tmp_path: Path, keep: Keep, fused: Fused) -> None:
+    for seed in range(3):
+        controls = [("joint", 0.92), ("bone", 0.915)]
+        keep(seed=seed, **fused("joint", "bone", model="ctrgcn", controls=controls, top1=0.93 + seed / 100))
+        keep(seed=seed, model="lite", top1=0.9 + seed / 100)
+    first, second = rows(page(tmp_path))
+    assert (first["model"], first["method"], first["streams"]) == ("ctrgcn", "supervised", "fuse:joint,bone")
+    assert first["recipe"] == "default, equal weights of the logits"
+    assert (first["control"], second["control"]) == ("92.00 (2 seeds of joint)", "–")
+    assert first["published"] == "94.2 (best-on-test; cacl, Table 2)"
+    assert first["difference"] == "-0.20 (best-on-test)"
+    assert rows(page(tmp_path), 1)[0]["prepare"] == "by-id, centre-first:1"
+
+
+def test_one_network_on_two_streams_is_not_a_fusion_of_two(tmp_path: Path, keep: Keep) -> None:
+    keep(model="ctrgcn", streams=["joint", "bone"])
+    found = row(page(tmp_path))
+    assert found["streams"] == "joint+bone"
+    assert "published" not in found
