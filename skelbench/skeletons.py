@@ -1,7 +1,7 @@
 """Joints and bones: what a layout is, and the arrays that follow from one."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +20,14 @@ class Layout:
 
     name: str
     joints: tuple[str, ...]  # names in the order of the joint axis
-    parents: tuple[int, ...]  # index of each joint's parent; -1 at the root
+    parents: tuple[int, ...]  # index of each joint's parent; -1 at the root, of each body one
     pairs: tuple[tuple[int, int], ...]  # left and right joints that a mirror swaps
     source: str  # where names and bones come from
+    bodies: int = 1  # skeletons side by side on the joint axis, see `joined`
 
     @property
     def centre(self) -> int:
-        """Index of the root of the graph; not the joint on which a prepare list centres."""
+        """Index of the root of the graph, of the first body's; not the joint on which a prepare list centres."""
         return self.parents.index(-1)
 
     def __post_init__(self) -> None:
@@ -115,6 +116,33 @@ def parents_or_self(layout: Layout) -> Int64[np.ndarray, " joints"]:
     return np.where(parents < 0, np.arange(parents.size), parents)
 
 
+def joined(layout: Layout, bodies: int) -> Layout:
+    """Stand several skeletons side by side on the joint axis.
+
+    Args:
+        layout: One skeleton.
+        bodies: How many, 1 or more.
+
+    Returns:
+        A layout in which no bone and no mirror pair goes from one body to another; joints of the second body on are
+        named `2:head` and so on.
+    """
+    if bodies == 1:
+        return layout
+    count, every = len(layout.joints), range(bodies)
+    names = [f"{body + 1}:{name}" if body else name for body in every for name in layout.joints]
+    parents = [parent + body * count if parent >= 0 else -1 for body in every for parent in layout.parents]
+    pairs = [(left + body * count, right + body * count) for body in every for left, right in layout.pairs]
+    return replace(
+        layout,
+        name=f"{layout.name} x {bodies}",
+        joints=tuple(names),
+        parents=tuple(parents),
+        pairs=tuple(pairs),
+        bodies=bodies,
+    )
+
+
 def adjacency(layout: Layout) -> Float32[np.ndarray, "3 joints joints"]:
     """Self, inward (child to parent) and outward edges, each column divided by its sum.
 
@@ -151,7 +179,7 @@ def _problem(layout: Layout) -> str:
         return "joint names must be there and differ from each other."
     if len(layout.parents) != count:
         return f"{len(layout.parents)} parents for {count} joints."
-    if layout.parents.count(-1) != 1 or not all(-1 <= parent < count for parent in layout.parents):
+    if layout.parents.count(-1) != layout.bodies or not all(-1 <= parent < count for parent in layout.parents):
         return f"parents must be joint indices with one root of -1, found {layout.parents}."
     for joint in range(count):
         ancestor, steps = joint, 0

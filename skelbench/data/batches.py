@@ -2,24 +2,31 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from skelbench.data.clips import Rows
 from skelbench.data.cut import Bound, Tracked, bind_clip, clip_frames, cut
-from skelbench.data.draw import Round, salt, sample_keys
-from skelbench.data.ragged import Frames, Tracks, all_tracks, place, present_tracks
+from skelbench.data.draw import Round, bits, salt, sample_keys
+from skelbench.data.ragged import Frames, Presence, Tracks, all_tracks, place, presence, present_tracks
+from skelbench.data.rows import Rows, Seen
 from skelbench.data.samplers import SAMPLERS
 from skelbench.data.streams import check_streams
 from skelbench.data.types import WHOLE, Batch, Clip, DataRecipe, InputSpec, Items, Share
 from skelbench.errors import RecipeError, RunError, nearest
 from skelbench.prepare import PreparedSet, check_prepare
-from skelbench.skeletons import Layout, mirror, parents_or_self
+from skelbench.skeletons import Layout, joined, mirror, parents_or_self
 
-PERSONS: Mapping[str, Callable[[PreparedSet, int], Tracks]] = {"present": present_tracks, "all": all_tracks}
+_AGAIN = 0xA6A14  # sets the draws of a sample's further meetings in an epoch apart
+JOINED = "joined"  # the slots of a sample side by side on the joint axis of one row
+PERSONS: Mapping[str, Callable[[PreparedSet, int], Tracks]] = {
+    "present": present_tracks,
+    "all": all_tracks,
+    JOINED: all_tracks,
+}
 
 
 def zero(x: Tensor) -> Tensor:
@@ -60,16 +67,18 @@ def input_spec(
         channels: Channels of a joint.
         frames: Clip length; None = any.
         slots: Person slots of a sample.
-        persons: Which rows a sample has: `present` or `all`.
+        persons: Which rows a sample has: `present`, `all` or `joined`.
 
     Returns:
-        The spec.
+        The spec; `joined` has one slot, and a layout of all slots' joints.
 
     Raises:
         RecipeError: If a stream or the word for persons is unknown.
     """
     if persons not in PERSONS:
         raise RecipeError(f"data.persons: no '{persons}'. {nearest(persons, PERSONS)}")
+    if persons == JOINED:
+        layout, slots = joined(layout, slots), 1
     return InputSpec(layout, tuple(channels for _ in check_streams(streams)), frames, slots)
 
 
@@ -98,12 +107,13 @@ class PartData:
     items: Items
     frames: Frames  # on the device
     tracks: Tracks
+    presence: Presence
     lengths: Int64[np.ndarray, " samples"]  # frames of each sample, 1 where it has none
-    keys: Int64[np.ndarray, " samples"]  # number of each sample, for its draws
+    keys: Int64[np.ndarray, " meetings"]  # for the draws: of each sample, then of each again for every repetition
     target: Tensor  # of each sample, on the device
 
     def __len__(self) -> int:
-        return len(self.keys)
+        return len(self.lengths)
 
     @property
     def device(self) -> torch.device:
@@ -118,7 +128,7 @@ class PartData:
     @property
     def steps(self) -> int:
         """Batches of one training epoch."""
-        return max(len(self) // self.recipe.batch, 1)
+        return max(len(self.keys) // self.recipe.batch, 1)
 
     def train_batches(self, seed: int, stage: int, epoch: int, epochs: int, *, share: Share = WHOLE) -> Iterator[Batch]:
         """One training epoch, in drawn order, its clips drawn.
@@ -137,7 +147,8 @@ class PartData:
             Batches on the device, `share.count` for each step; fewer where a step has too few samples.
         """
         turn = Round(seed, stage, epoch)
-        groups = SAMPLERS[self.recipe.sampler](torch.from_numpy(self.keys), self.target, turn).numpy()
+        target = self.target.repeat(self.recipe.repeat, *[1] * (self.target.ndim - 1))
+        groups = SAMPLERS[self.recipe.sampler](torch.from_numpy(self.keys), target, turn).numpy()
         size = max(self.recipe.batch // groups.shape[1], 1)
         clips = self._bound(self.recipe.clips)
         for step in range(self.steps):
@@ -165,23 +176,50 @@ class PartData:
     def _batch(
         self, places: np.ndarray, clips: Sequence[tuple[Bound, ...]], turn: Round, *, group: int, progress: float
     ) -> Batch:
-        """Make the batch of some samples."""
+        """Make the batch of some samples; a place beyond the samples is one of them, met again."""
+        keys, places = self.keys[places], places % len(self)
         tracks, sample = self.tracks.of(places)
-        owner = places[sample]
-        host = [self.tracks.first[tracks], self.tracks.last[tracks], self.tracks.slot[tracks], sample]
-        packed = torch.from_numpy(np.stack([*host, self.lengths[owner], self.keys[owner]])).to(self.device)
-        first, last, slot, row_sample, length, key = packed.unbind()  # one copy to the device for all
-        source = Tracked(self.frames, first, last, int(self.lengths[places].max(initial=1)))
-        layout = self.spec.layout
-        rows = Rows(key, length, self.frames.rows.shape[1], self.recipe.frames, self._on_device(mirror(layout)))
-        streams = self.recipe.streams, self._on_device(parents_or_self(layout))
+        source, rows = self._rows(tracks, sample, places, keys)
         begins = self._on_device(np.searchsorted(sample, np.arange(len(places))))
         made = []
         for number, steps in enumerate(clips):
-            x, start = cut(steps, source, rows.salted(*turn, number), streams)
-            made.append(Clip(FILLS[self.recipe.fill](x), slot, row_sample, start[begins]))
-        index, keys = self._on_device(np.stack([places, self.keys[places]])).unbind()
-        return Batch(tuple(made), index, self.target[index], group, {}, progress, keys, salt(*turn))
+            x, start = cut(steps, source, rows.salted(*turn, number), (self.recipe.streams, self._parents))
+            clip = Clip(FILLS[self.recipe.fill](x), rows.slot, rows.sample, start[begins])
+            made.append(_side_by_side(clip) if self.recipe.persons == JOINED else clip)
+        index, key = self._on_device(np.stack([places, keys])).unbind()
+        return Batch(tuple(made), index, self.target[index], group, {}, progress, key, salt(*turn))
+
+    def _rows(
+        self, tracks: np.ndarray, sample: np.ndarray, places: np.ndarray, keys: np.ndarray
+    ) -> tuple[Tracked, Rows]:
+        """Where the rows of a batch are, and what operations may know of them: one copy to the device for all."""
+        owner, seen = places[sample], self.presence
+        host = [self.tracks.first[tracks], self.tracks.last[tracks], self.tracks.slot[tracks], sample]
+        known = [seen.count[owner], seen.begin[owner], seen.end[owner], seen.own[tracks]]
+        packed = self._on_device(np.stack([*host, *known, self.lengths[owner], keys[sample]])).unbind()
+        longest = int(self.lengths[places].max(initial=1))
+        rows = Rows(
+            key=packed[9],
+            length=packed[8],
+            sample=packed[3],
+            slot=packed[2],
+            seen=Seen(*packed[4:8]),
+            channels=self.frames.rows.shape[1],
+            frames=self.recipe.frames,
+            extent=longest,
+            mirror=self._mirror,
+        )
+        return Tracked(self.frames, packed[0], packed[1], longest), rows
+
+    @cached_property
+    def _mirror(self) -> Tensor:
+        """The joint of one body that each one changes places with in a mirror."""
+        return self._on_device(mirror(self.spec.layout)[: self.frames.rows.shape[2]])
+
+    @cached_property
+    def _parents(self) -> Tensor:
+        """The parent of each joint of one body."""
+        return self._on_device(parents_or_self(self.spec.layout)[: self.frames.rows.shape[2]])
 
     def _on_device(self, array: np.ndarray) -> Tensor:
         """An array of the host as a tensor where the batches are made."""
@@ -211,17 +249,30 @@ def part_data(
     if not len(prepared) == len(items.ids) == len(items.target) or len(prepared) == 0:
         counts = f"{len(prepared)} prepared samples, {len(items.ids)} ids, {len(items.target)} targets"
         raise RunError(f"A part of {counts}; expected equally many of each, and at least one.")
-    if prepared.keypoints.shape[2] != len(spec.layout.joints):
-        found, wanted = prepared.keypoints.shape[2], len(spec.layout.joints)
+    bodies = spec.layout.bodies
+    if prepared.keypoints.shape[2] * bodies != len(spec.layout.joints):
+        found, wanted = prepared.keypoints.shape[2], len(spec.layout.joints) // bodies
         raise RunError(f"The samples have {found} joints, the layout '{spec.layout.name}' has {wanted}.")
     frames, prepared = place(prepared, torch.device(device))
+    tracks = PERSONS[recipe.persons](prepared, max(spec.slots, bodies))
+    lengths, keys = np.maximum(prepared.frames, 1), sample_keys(items.ids)
+    again = [bits(torch.from_numpy(keys), salt(_AGAIN, number)).numpy() for number in range(1, recipe.repeat)]
     return PartData(
         spec=spec,
         recipe=recipe,
         items=items,
         frames=frames,
-        tracks=PERSONS[recipe.persons](prepared, spec.slots),
-        lengths=np.maximum(prepared.frames, 1),
-        keys=sample_keys(items.ids),
+        tracks=tracks,
+        presence=presence(frames.empty.cpu().numpy(), tracks, lengths),
+        lengths=lengths,
+        keys=np.concatenate([keys, *again]),
         target=torch.from_numpy(items.target.copy()).to(device),
     )
+
+
+def _side_by_side(clip: Clip) -> Clip:
+    """Put the rows of each sample, one for every slot, side by side on the joint axis."""
+    samples = len(clip.start)
+    slots = clip.x.unflatten(0, (samples, -1)).permute(0, 2, 3, 1, 4)
+    first = torch.arange(samples, device=clip.x.device)
+    return Clip(slots.flatten(3), torch.zeros_like(first), first, clip.start)

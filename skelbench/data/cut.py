@@ -9,14 +9,14 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 from torch.nn.functional import pad
 
-from skelbench.data.clips import OPERATIONS, SAMPLING, Rows
+from skelbench.data.clips import ANYWHERE, LATE, OPERATIONS, SAMPLING, ZERO
 from skelbench.data.ragged import Frames, interpolate
+from skelbench.data.rows import Rows, Seen
 from skelbench.data.streams import compute_streams
 from skelbench.errors import RecipeError, nearest
 from skelbench.steps import bind, parse_step
 
 STREAM = "stream"  # the place in a list where streams are computed; the end where it is not named
-_ON_STREAMS = frozenset({"scale"})  # operations that do not read channels as coordinates
 
 
 class Bound(NamedTuple):
@@ -78,8 +78,9 @@ def clip_frames(steps: Sequence[Bound], frames: int | None) -> int | None:
 
 def _trial(frames: int | None) -> Rows:
     """One row, on which a step can be tried without data."""
-    one = torch.ones(1, dtype=torch.int64)
-    return Rows(one, one, channels=3, frames=frames, mirror=torch.zeros_like(one))
+    one, nought = torch.ones(1, dtype=torch.int64), torch.zeros(1, dtype=torch.int64)
+    seen = Seen(count=one, begin=nought, end=one, own=one)
+    return Rows(one, one, nought, nought, seen, channels=3, frames=frames, extent=1, mirror=nought)
 
 
 def cut(
@@ -98,29 +99,42 @@ def cut(
     """
     x: Tensor | None = None
     start = torch.zeros(len(rows.key), device=rows.key.device)
+    whole, blank = True, torch.nan
     for place, step in enumerate(steps):
         here = rows.salted(place)
         if step.name in SAMPLING and step.draw is not None:
             positions = step.draw(here, *step.arguments)
-            x = _sample(x, source, positions)
-            start = positions[:, 0]
-            rows = replace(rows, length=torch.full_like(rows.length, positions.shape[1]))
+            x = _sample(x, source, positions, (rows.length, blank))
+            start = positions[:, 0].to(start.dtype)
+            rows = replace(rows, length=torch.full_like(rows.length, x.shape[2]), extent=x.shape[2])
+            whole = False
             continue
+        if step.name == ZERO:
+            blank = 0.0
+            if x is None:
+                source = replace(source, frames=source.frames.zeroed)
+                continue
         x = _whole(source, rows.length) if x is None else x
         if step.draw is None:
-            x = compute_streams(x, *streams)
+            # zeros go on after the sample's end, also after the longest of a batch
+            after = int(whole and blank == 0)
+            x = compute_streams(pad(x, (0, 0, 0, after)), *streams)[:, :, : x.shape[2]]
         else:
             x = OPERATIONS[step.name].apply(x, step.draw(here, *step.arguments))
     return (_whole(source, rows.length) if x is None else x), start
 
 
-def _sample(x: Tensor | None, source: Tracked, positions: Tensor) -> Tensor:
-    """Read frames at positions, straight from the set where nothing has touched them yet."""
+def _sample(x: Tensor | None, source: Tracked, positions: Tensor, beyond: tuple[Tensor, float]) -> Tensor:
+    """Read frames at positions, straight from the set where nothing has touched them yet.
+
+    `beyond` is the length of each row, and what is put outside it.
+    """
     if x is None:
         return interpolate(source.frames, source.first, source.last, positions)
-    rows, channels, length, joints = x.shape
-    lines = pad(x.transpose(1, 2).reshape(-1, channels, joints), (0, 0, 0, 0, 0, 1), value=torch.nan)
-    first = torch.arange(rows, device=x.device) * length
+    length, blank = beyond
+    rows, channels, extent, joints = x.shape
+    lines = pad(x.transpose(1, 2).reshape(-1, channels, joints), (0, 0, 0, 0, 0, 1), value=blank)
+    first = torch.arange(rows, device=x.device) * extent
     frames = Frames(lines, torch.zeros(len(lines), dtype=torch.bool, device=x.device), partial=True)
     return interpolate(frames, first, first + length - 1, positions)
 
@@ -132,7 +146,7 @@ def _whole(source: Tracked, length: Tensor) -> Tensor:
 
 
 def _check_order(names: Sequence[str], frames: int | None) -> None:
-    """One sampling step at most, streams once, geometry before them."""
+    """One sampling step at most, streams once, geometry before them, some steps after the sampling."""
     sampling = [name for name in names if name in SAMPLING]
     if len(sampling) > 1:
         raise RecipeError(f"clips: {' and '.join(sampling)} both choose frames; one may.")
@@ -143,5 +157,8 @@ def _check_order(names: Sequence[str], frames: int | None) -> None:
     if names.count(STREAM) > 1:
         raise RecipeError(f"clips: '{STREAM}' stands {names.count(STREAM)} times, expected once.")
     for name in names[names.index(STREAM) + 1 :]:
-        if name not in SAMPLING and name not in _ON_STREAMS:
+        if name not in SAMPLING and name not in ANYWHERE:
             raise RecipeError(f"clips: '{name}' works on coordinates; put it before '{STREAM}'.")
+    for name in names[: names.index(sampling[0])] if sampling else ():
+        if name in LATE:
+            raise RecipeError(f"clips: '{name}' works on the frames of the clip; put it after '{sampling[0]}'.")

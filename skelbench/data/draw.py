@@ -6,6 +6,7 @@ wraps around; shifts to the right are made logical by a mask.
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -71,6 +72,25 @@ def uniform(keys: Int64[Tensor, " rows"], by: int, count: int) -> Float32[Tensor
     counters = torch.arange(1, count + 1, device=keys.device) * _signed(_GOLDEN)
     words = _mix(_mix(keys ^ by)[:, None] + counters)
     return ((words >> 40) & 0xFFFFFF).to(torch.float32) * 2.0**-24
+
+
+def normal(keys: Int64[Tensor, " rows"], by: int, count: int) -> Float32[Tensor, "rows count"]:
+    """Draw numbers from the standard normal distribution.
+
+    Args:
+        keys: Numbers of samples; equal keys have equal draws.
+        by: A `salt` of everything else that the draws depend on.
+        count: Draws for each key; a larger count only adds draws.
+
+    Returns:
+        Numbers within ±5.8, for two 24-bit uniform draws give two normal ones.
+
+    Source: Box, Muller, A Note on the Generation of Random Normal Deviates, Ann. Math. Stat. 1958.
+    """
+    drawn = uniform(keys, by, count + count % 2)
+    away = (-2 * (1 - drawn[:, 0::2]).log()).sqrt()
+    angle = 2 * math.pi * drawn[:, 1::2]
+    return torch.stack([away * angle.cos(), away * angle.sin()], 2).flatten(1)[:, :count]
 
 
 def _mix(words: Tensor) -> Tensor:

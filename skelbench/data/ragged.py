@@ -1,10 +1,11 @@
 """Prepared samples on the device: one flat tensor of frames, and where each person's frames begin and end."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
 from skelbench.prepare import PreparedSet
@@ -17,6 +18,11 @@ class Frames:
     rows: Float32[Tensor, "rows channels joints"]  # NaN = missing
     empty: Bool[Tensor, " rows"]  # whether a frame lacks all joints
     partial: bool  # whether any frame lacks some and shows others
+
+    @cached_property
+    def zeroed(self) -> "Frames":
+        """The same with 0 for whatever is missing: a copy, made when it is first asked for."""
+        return Frames(torch.nan_to_num(self.rows), torch.zeros_like(self.empty), partial=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +93,50 @@ def all_tracks(prepared: PreparedSet, slots: int) -> Tracks:
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Presence:
+    """Which frames show somebody who has a track; of a sample without, all count. On the host."""
+
+    count: Int64[np.ndarray, " samples"]  # frames that do
+    begin: Int64[np.ndarray, " samples"]  # the first
+    end: Int64[np.ndarray, " samples"]  # after the last
+    own: Int64[np.ndarray, " tracks"]  # after the last one that shows the track's own person
+
+
+def presence(empty: Bool[np.ndarray, " rows"], tracks: Tracks, lengths: Int64[np.ndarray, " samples"]) -> Presence:
+    """Find out which frames of each sample show a joint.
+
+    Args:
+        empty: Whether a frame lacks all joints; the last does.
+        tracks: Whose frames count.
+        lengths: Frames of each sample, 1 or more.
+
+    Returns:
+        What is known of samples and tracks.
+    """
+    owner = np.repeat(np.arange(len(lengths)), np.diff(tracks.begin))
+    own = lengths[owner].copy()
+    there = np.flatnonzero(tracks.first < len(empty) - 1)
+    counts = lengths[owner[there]]
+    starts = np.cumsum(counts) - counts
+    within = np.arange(counts.sum()) - np.repeat(starts, counts)
+    shown = ~empty[np.repeat(tracks.first[there], counts) + within]
+    if len(there):
+        own[there] = np.maximum.reduceat(np.where(shown, within + 1, 0), starts)
+    begins = np.cumsum(lengths) - lengths
+    seen = np.zeros(lengths.sum(), bool)
+    seen[(np.repeat(begins[owner[there]], counts) + within)[shown]] = True
+    place = np.arange(len(seen)) - np.repeat(begins, lengths)
+    count = np.add.reduceat(seen, begins, dtype=np.int64)
+    nobody = count == 0
+    return Presence(
+        count=np.where(nobody, lengths, count),
+        begin=np.where(nobody, 0, np.minimum.reduceat(np.where(seen, place, len(seen)), begins)),
+        end=np.where(nobody, lengths, np.maximum.reduceat(np.where(seen, place + 1, 0), begins)),
+        own=own,
+    )
+
+
 def place(prepared: PreparedSet, device: torch.device) -> tuple[Frames, PreparedSet]:
     """Bring the frames of a set to a device.
 
@@ -126,7 +176,7 @@ def interpolate(
     frames: Frames,
     first: Int64[Tensor, " rows"],
     last: Int64[Tensor, " rows"],
-    positions: Float32[Tensor, "rows times"],
+    positions: Float[Tensor, "rows times"],
 ) -> Float32[Tensor, "rows channels times joints"]:
     """Read tracks at positions between frames, linearly and honest about what is missing.
 
@@ -134,14 +184,15 @@ def interpolate(
         frames: Frames of all tracks.
         first: Row at which each track begins.
         last: Row at which it ends.
-        positions: In frames from the track's first. Below 0 and a whole frame beyond the last is missing.
+        positions: In frames from the track's first, in single precision or double. Below 0 and a whole frame beyond
+            the last is missing.
 
     Returns:
         At whole positions exactly the frame there. Between frames a joint that one end lacks is taken from the other;
         NaN where both lack it.
     """
     below = positions.floor()
-    share = positions - below
+    share = (positions - below).to(frames.rows.dtype)
     low = first[:, None] + below.to(torch.int64)
     high = torch.minimum(low + (share > 0), last[:, None])
     outside = (low < first[:, None]) | (low > last[:, None])

@@ -86,13 +86,14 @@ class DataRecipe(BaseModel, frozen=True, extra="forbid"):
 
     prepare: tuple[str, ...] = ("by-id",)  # steps on one sample, see skelbench/prepare/steps.py
     frames: int | None = Field(default=64, ge=1, le=1_000_000)  # clip length; None = whatever the clip steps give
-    persons: str = "present"  # which rows a sample has: present | all
+    persons: str = "present"  # which rows a sample has: present | all | joined
     fill: str = "zero"  # what NaN becomes, last
     clips: tuple[tuple[str, ...], ...] = (("resample:0.5-1",),)  # training: one list of steps per cut-out
     test_clips: tuple[tuple[str, ...], ...] = (("resample:1",),)  # the same when predicting
     streams: tuple[str, ...] = ("joint",)  # concatenated on the channel axis
     batch: int = Field(default=64, ge=1, le=1_000_000)  # samples
     sampler: str = "shuffle"  # order of the training samples
+    repeat: int = Field(default=1, ge=1, le=1000)  # how often an epoch meets each of them, with draws of its own
 
     @field_validator("clips", "test_clips", mode="before")
     @classmethod

@@ -5,31 +5,35 @@ import numpy as np
 import pytest
 import torch
 
-from skelbench.data.clips import (
-    OPERATIONS,
+from skelbench.data.clips import OPERATIONS, ZERO
+from skelbench.data.draw import sample_keys
+from skelbench.data.geometry import (
     Mirroring,
-    Rows,
     apply_flip,
     apply_rotate,
     apply_scale,
     draw_flip,
-    draw_resample,
     draw_rotate,
     draw_scale,
 )
-from skelbench.data.draw import sample_keys
+from skelbench.data.rows import Rows, Seen
+from skelbench.data.sampling import draw_resample
 from skelbench.errors import RecipeError
 from skelbench.skeletons import Layout, mirror
 from skelbench.steps import Span
 
 MakeRows = Callable[..., Rows]
+ARGUMENTS = {"zero": (), "minmax": (), "random-move": (), "random-view": (60, Span(0.5, 1.5))}
 
 
 @pytest.fixture
 def make_rows(layout: Layout) -> MakeRows:
     def make(lengths: list[int], **changes: object) -> Rows:
         keys = torch.from_numpy(sample_keys([f"s{number}" for number in range(len(lengths))]))
-        rows = Rows(keys, torch.tensor(lengths), 3, 8, torch.from_numpy(mirror(layout)))
+        length, place = torch.tensor(lengths), torch.arange(len(lengths))
+        seen = Seen(length, torch.zeros_like(place), length, length)
+        order = torch.from_numpy(mirror(layout))
+        rows = Rows(keys, length, place, torch.zeros_like(place), seen, 3, 8, max(lengths), order)
         return replace(rows, **changes)
 
     return make
@@ -160,24 +164,23 @@ def test_the_share_of_mirrored_rows_is_as_asked(make_rows: MakeRows) -> None:
         assert (mirroring.sign[:, 1:] == 1).all()
 
 
-@pytest.mark.parametrize(("name", "arguments"), [("rotate", (0.3,)), ("scale", (0.2,)), ("flip", (0.5,))])
-def test_operations_are_pure_and_keep_missing_joints_missing(
-    make_rows: MakeRows, name: str, arguments: tuple[float, ...]
-) -> None:
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_operations_are_pure_and_keep_missing_joints_missing(make_rows: MakeRows, name: str) -> None:
     x, operation = drawn(6, 3, 5, 4), OPERATIONS[name]
     x[2, :, 3, 1] = torch.nan
     before = x.clone()
-    parameters = operation.draw(make_rows([5] * 6), *arguments)
+    parameters = operation.draw(make_rows([5] * 6), *ARGUMENTS.get(name, (0.0,)))
     once, again = (operation.apply(x, parameters) for _ in range(2))
     torch.testing.assert_close(x, before, rtol=0, atol=0, equal_nan=True)
     torch.testing.assert_close(once, again, rtol=0, atol=0, equal_nan=True)
-    assert once.isnan().sum() == 3
+    assert once.isnan().sum() == (0 if name == ZERO else 3)
 
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS))
-def test_rows_of_one_sample_share_their_draws(make_rows: MakeRows, name: str) -> None:
+def test_rows_of_one_sample_share_their_draws_but_for_noise(make_rows: MakeRows, name: str) -> None:
     rows = make_rows([9, 9, 9])
-    rows = replace(rows, key=rows.key[[0, 1, 1]])
-    parameters = OPERATIONS[name].draw(rows, 0.5)
+    rows = replace(rows, key=rows.key[[0, 1, 1]], sample=rows.sample[[0, 1, 1]], slot=torch.tensor([0, 0, 1]))
+    parameters = OPERATIONS[name].draw(rows, *ARGUMENTS.get(name, (0.5,)))
     for tensor in parameters if isinstance(parameters, tuple) else (parameters,):
-        assert torch.equal(tensor[1], tensor[2])
+        if isinstance(tensor, torch.Tensor):
+            assert torch.equal(tensor[1], tensor[2]) == (name != "noise")
