@@ -1,6 +1,6 @@
 """What stands in the tables of a board, as plain text: results, what stands behind them, and what papers printed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from skelbench.leaderboard import cells
@@ -42,6 +42,12 @@ class Grid:
         """Places of the columns in which any row says something."""
         return tuple(place for place in range(len(self.head)) if any(row[place] for row in self.rows))
 
+    def without(self, titles: Collection[str]) -> "Grid":
+        """The same without some columns."""
+        kept = [place for place, title in enumerate(self.head) if title not in titles]
+        head, *rows = (tuple(line[place] for place in kept) for line in (self.head, *self.rows))
+        return Grid(head, tuple(rows), self.right)
+
 
 def results(part: Table, published: Sequence[Published]) -> Grid:
     """The ranked rows.
@@ -74,15 +80,18 @@ def behind(part: Table) -> Grid:
     return Grid(tuple(BEHIND), rows)
 
 
-def with_costs(part: Table, published: Sequence[Published]) -> Grid:
-    """The ranked rows and what they cost, for where there is one table only; without run keys."""
-    ranked = results(part, published)
-    rows = zip(part.rows, ranked.rows, strict=True)
-    return Grid(
-        (*ranked.head[:-1], *COSTS),
-        tuple((*line[:-1], *(cell(row) for cell in COSTS.values())) for row, line in rows),
-        ranked.right,
-    )
+def costs(part: Table) -> Grid:
+    """What each row measured beside the primary metric, and what it cost."""
+    others = secondary(part)
+    rows = [
+        (
+            *(cell(row) for cell in NAMES.values()),
+            *(number(row.mean(name), name) for name in others),
+            *(cell(row) for cell in COSTS.values()),
+        )
+        for row in part.rows
+    ]
+    return Grid((*NAMES, *map(metric_title, others), *COSTS), tuple(rows), NUMBERS | {*map(metric_title, others)})
 
 
 def as_published(part: Table, published: Sequence[Published]) -> Grid:

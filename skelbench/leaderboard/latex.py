@@ -47,7 +47,7 @@ def board_latex(board: Board, published: Sequence[Published]) -> str:
         LaTeX for `input`, in ASCII, the same for the same records.
     """
     parts = [
-        _table(board, place, part, columns.picked(board, part, published))
+        _tables(board, place, part, columns.picked(board, part, published))
         for place, part in enumerate(board.tables, start=1)
     ]
     return "\n\n".join(["\n".join([MARK, PACKAGES]), *parts]) + "\n"
@@ -71,18 +71,32 @@ def _letter(letter: str) -> str:
     return f"{{[}}U+{ord(letter):04X}]"
 
 
-def _table(board: Board, place: int, part: Table, published: Sequence[Published]) -> str:
-    """One floating table, and the commands that repeat its rows."""
-    caption = ". ".join([f"{columns.board_title(board)}: {columns.title(part)}", columns.about(part).rstrip(".")])
+def _tables(board: Board, place: int, part: Table, published: Sequence[Published]) -> str:
+    """Two floating tables, results and what they cost, and the commands that repeat their rows."""
+    title = f"{columns.board_title(board)}: {columns.title(part)}"
     label = re.sub(r"[^a-z0-9]+", "-", f"{columns.board_title(board)} {place}".lower())
-    lines = [r"\begin{table*}", r"  \centering", rf"  \caption{{{escape(caption)}.}}", rf"  \label{{tab:{label}}}"]
-    lines += [r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"]
-    lines += _tabular(columns.with_costs(part, published))
-    lines += ["  }", r"\end{table*}"]
+    ranked = columns.results(part, published).without([*map(columns.metric_title, columns.secondary(part)), "key"])
+    caption = ". ".join([title, *filter(None, [columns.about(part).rstrip(".")])])
+    lines = [
+        *_float(caption, label, ranked),
+        *_float(f"{title}. Further metrics and costs", f"{label}-costs", columns.costs(part)),
+    ]
     notes = [f"{cells.key(row)}: {cells.command(row)}" for row in part.rows]
     shown = {value.paper: value.document for row in part.rows for value in cells.matching(row, published)}
     notes += [f"{paper}: {document}" for paper, document in sorted(shown.items())]
     return "\n".join([*lines, *(f"% {_comment(note)}" for note in notes)])
+
+
+def _float(caption: str, label: str, grid: Grid) -> list[str]:
+    """One floating table as wide as the page at most."""
+    lines = [
+        r"\begin{table*}",
+        r"  \centering\small",
+        rf"  \caption{{{escape(caption)}.}}",
+        rf"  \label{{tab:{label}}}",
+    ]
+    lines += [r"  \resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"]
+    return [*lines, *_tabular(grid), "  }", r"\end{table*}"]
 
 
 def _tabular(grid: Grid) -> list[str]:
