@@ -75,7 +75,7 @@ def _tables(board: Board, place: int, part: Table, published: Sequence[Published
     """Two floating tables, results and what they cost, and the commands that repeat their rows."""
     title = f"{columns.board_title(board)}: {columns.title(part)}"
     label = re.sub(r"[^a-z0-9]+", "-", f"{columns.board_title(board)} {place}".lower())
-    ranked = columns.results(part, published).without([*map(columns.metric_title, columns.secondary(part)), "key"])
+    ranked = columns.results(part, published).without([*map(cells.metric_title, columns.secondary(part)), "key"])
     caption = ". ".join([title, *filter(None, [columns.about(part).rstrip(".")])])
     lines = [
         *_float(caption, label, ranked),

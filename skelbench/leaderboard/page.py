@@ -112,7 +112,7 @@ def _table(grid: Grid) -> list[str]:
 def _index_rows(path: str, board: Board) -> Iterator[list[str]]:
     """One line for each table of a board; a row that has no rank is not the best."""
     for part in board.tables:
-        best, primary = part.rows[0], columns.metric_title(part.first.primary)
+        best, primary = part.rows[0], cells.metric_title(part.first.primary)
         line = [f"[{escape(board.dataset)}]({path})", board.protocol, columns.title(part)]
         line += (
             ["none is complete", "", primary, ""]

@@ -18,7 +18,18 @@ Fused = Callable[..., dict[str, Any]]
 COMMAND = re.compile(r"\\(?:[a-zA-Z]+|[^a-zA-Z])")
 MATH = re.compile(r"\$(?:-|\\[a-z]+|\^\{(?:2|3|\\circ)\})\$")
 KNOWN = {
-    *(r"\begin", r"\end", r"\centering", r"\caption", r"\label", r"\resizebox", r"\ifdim", r"\width", r"\linewidth"),
+    *(
+        r"\begin",
+        r"\end",
+        r"\centering",
+        r"\small",
+        r"\caption",
+        r"\label",
+        r"\resizebox",
+        r"\ifdim",
+        r"\width",
+        r"\linewidth",
+    ),
     *(r"\else", r"\fi", r"\toprule", r"\midrule", r"\bottomrule", r"\\", r"\pm", r"\char"),
     *(r"\textless", r"\textgreater", r"\textbackslash", r"\textasciitilde", r"\textasciicircum", r"\textbar"),
     *(rf"\{sign}" for sign in "_%&#${}'`^\"~=.urHvc"),
