@@ -91,7 +91,7 @@ def draw_sorted_draw(rows: Rows, frames: int | None = None) -> Float32[Tensor, "
     copies = max(_COPIES, count)
     # more tickets than are wanted: the first ones that differ from all before are a draw without replacement
     drawn = rows.uniform(2 * count + 16).double()
-    tickets, order = _whole(drawn, (rows.length * copies)[:, None]).sort(1, stable=True)
+    tickets, order = _whole(drawn, (rows.length * copies)[:, None]).sort(dim=1, stable=True)
     again = torch.zeros_like(tickets, dtype=torch.bool)
     again[:, 1:] = tickets[:, 1:] == tickets[:, :-1]
     place = torch.zeros_like(tickets).scatter(1, order, (~again).long()).cumsum(1).gather(1, order)
@@ -206,7 +206,7 @@ def draw_uniform_segments(
     if number is not None:
         start = torch.where(length < of, number, number * length // of)
     left_out = (length - count)[:, None]
-    chosen = drawn.argsort(1, stable=True).argsort(1) < left_out
+    chosen = drawn.argsort(dim=1, stable=True).argsort(dim=1) < left_out
     offset = _whole(drawn[:, 1:].double(), _segments(length, count).diff(dim=1))
     return segment_positions(length, start, chosen, offset)
 
