@@ -5,15 +5,34 @@ from functools import lru_cache
 from typing import Any
 
 from skelbench.errors import RecipeError, nearest
+from skelbench.prepare.denoise import ACTORS, ctr_denoise
 from skelbench.prepare.prepared import Prepared, by_id, by_position
-from skelbench.prepare.steps import STEPS, first, select_energy
+from skelbench.prepare.steps import STEPS, copy_lone, first, select_energy
 from skelbench.sample import Sample
 from skelbench.steps import bind, parse_step
 
-GROUPINGS: Mapping[str, Callable[[Sample], Prepared]] = {"by-id": by_id, "by-position": by_position}
+GROUPINGS: Mapping[str, Callable[..., Prepared]] = {
+    "by-id": by_id,
+    "by-position": by_position,
+    "ctr-denoise": ctr_denoise,
+}
 
 # What the field's own scripts do, under the name of the model they belong to: usable wherever a step is.
 LISTS: Mapping[str, tuple[str, ...]] = {
+    # Chen et al., ICCV 2021: data/ntu/*.py; for NTU RGB+D 120, data/ntu120/*.py, with "copy-lone" after it
+    "ctr": ("ctr-denoise:exact", "centre-first:1"),
+    # Shi et al., CVPR 2019: data_gen/ntu_gendata.py and preprocess.py; four bodies a frame are read, 300 frames filled
+    "agcn": (
+        "by-position",
+        "first:4",
+        "select-energy:2",
+        "close-up",
+        "even-out:300",
+        "centre-each:1",
+        "rotate:0,1,8,4",
+    ),
+    # Yang et al., BMVC 2021: the same files with other joints, which are those of its own layout of 17
+    "unik": ("by-position", "first:4", "select-energy:2", "close-up", "centre-first:3", "rotate:2,4,5,6"),
     "stgcn": ("by-position", "first:2"),  # Yan et al., AAAI 2018: tools/ntu_gendata.py
 }
 
@@ -76,11 +95,16 @@ def person_slots(steps: Sequence[str], persons: int) -> int:
         persons: Most persons that a frame of the set may hold: the card's `persons`.
 
     Returns:
-        What the list's narrowest `first` or `select-energy` leaves, else the card's number.
+        The card's number, less what the list's steps leave out; two at least after `copy-lone`.
     """
-    _, after = _bound(check_prepare(steps))
-    kept = [arguments[0] for step, arguments in after if step in (first, select_energy)]
-    return min(kept, default=persons)
+    listed = check_prepare(steps)
+    slots = min(persons, ACTORS) if parse_step(listed[0]).name == "ctr-denoise" else persons
+    for step, arguments in _bound(listed)[1]:
+        if step in (first, select_energy):
+            slots = min(slots, arguments[0])
+        elif step is copy_lone:
+            slots = max(slots, 2)
+    return slots
 
 
 _After = tuple[tuple[Callable[..., Prepared], tuple[Any, ...]], ...]
@@ -89,8 +113,8 @@ _After = tuple[tuple[Callable[..., Prepared], tuple[Any, ...]], ...]
 @lru_cache(maxsize=64)
 def _bound(steps: tuple[str, ...]) -> tuple[Callable[[Sample], Prepared], _After]:
     """The functions of a checked list with their arguments."""
-    group, _ = bind(steps[0], GROUPINGS, skip=1)
-    return group, tuple(bind(step, STEPS, skip=1) for step in steps[1:])
+    group, how = bind(steps[0], GROUPINGS, skip=1)
+    return (lambda sample: group(sample, *how)), tuple(bind(step, STEPS, skip=1) for step in steps[1:])
 
 
 def _apply(sample: Sample, group: Callable[[Sample], Prepared], after: _After) -> Prepared:

@@ -15,6 +15,9 @@ from skelbench.errors import RecipeError
 from skelbench.prepare.prepared import Prepared
 
 _FLAT = 1e-6  # a spread below this share of the coordinates is rounding, not extent
+_MOST_FRAMES = 100_000
+_SPACE = 3  # channels
+_TINY = 1e-6  # bones and angles below it are not turned, as in the source
 
 
 def first(prepared: Prepared, persons: int) -> Prepared:
@@ -30,7 +33,8 @@ def select_energy(prepared: Prepared, persons: int) -> Prepared:
     """Keep the persons that move most, the liveliest first; among equals the one who appeared first.
 
     Energy is the standard deviation of x over all joints and frames in which they are seen, plus that of y, plus
-    that of z (where there is one), in the unit of the data.
+    that of z (where there is one), in the unit of the data. Frames in which all joints of a person lie at 0 do not
+    count, as in the source.
 
     Raises:
         RecipeError: If the number is below 1.
@@ -39,7 +43,7 @@ def select_energy(prepared: Prepared, persons: int) -> Prepared:
     """
     keep = _at_least_one(persons)
     values = prepared.keypoints.astype(np.float64)
-    known = prepared.known[..., None]
+    known = (prepared.known & (values != 0).any((2, 3))[..., None])[..., None]
     centred = values - _mean(values, known, (1, 2))
     energy = np.sqrt(_mean(centred**2, known, (1, 2))).sum((1, 2, 3))
     return _persons(prepared, np.argsort(-energy, kind="stable")[:keep])
@@ -61,7 +65,9 @@ def centre_first(prepared: Prepared, joint: int) -> Prepared:
     if start is None:
         return prepared
     person, frame = start
-    origin = _path(prepared.keypoints[person], joint)[frame]
+    origin = prepared.keypoints[person, frame, joint]
+    if np.isnan(origin).any():
+        origin = _path(prepared.keypoints[person], joint)[frame]
     return replace(prepared, keypoints=prepared.keypoints - origin)
 
 
@@ -147,6 +153,81 @@ def clip(prepared: Prepared) -> Prepared:
     return _rescaled(prepared, centre, float(np.sqrt(((seen - centre) ** 2).sum(1).mean())))
 
 
+def close_up(prepared: Prepared) -> Prepared:
+    """Move the frames in which a person is seen to the front, for each person who is not seen in the first frame.
+
+    This closes all gaps of such a person, also later ones, and may put two people out of step; who is there from the
+    start keeps gaps. Joints at 0 in all channels are taken for missing, which 0 means in the source.
+
+    Source: 2s-AGCN (Shi et al., CVPR 2019) and UNIK (Yang et al., BMVC 2021), the authors' pre-normalisation.
+    """
+    keypoints = prepared.keypoints.copy()
+    keypoints[(keypoints == 0).all(-1)] = np.nan
+    seen = np.asarray(replace(prepared, keypoints=keypoints).known.any(2))
+    late: np.ndarray = seen.any(1) & ~seen[:, :1].any(1)
+    order = np.where(late[:, None], np.argsort(~seen, axis=1, kind="stable"), np.arange(seen.shape[1]))
+    return _reordered(replace(prepared, keypoints=keypoints), order, prepared.frame)
+
+
+def even_out(prepared: Prepared, frames: int) -> Prepared:
+    """Where people end at different frames, replay each from the start, over so many frames and until all are seen.
+
+    Samples whose people end together stay as they are: a clip step that replays each person comes to the same. For the
+    others it does not where people are centred on each other frame by frame, as in the source, after the replay.
+
+    Raises:
+        RecipeError: If the number of frames is not within 1-100,000.
+
+    Source: 2s-AGCN (Shi et al., CVPR 2019), the authors' pre-normalisation, which fills up 300 frames.
+    """
+    if not 1 <= frames <= _MOST_FRAMES:
+        raise RecipeError(f"even-out: {frames} frames, expected 1 to {_MOST_FRAMES:,}.")
+    seen = np.asarray(prepared.known.any(2))
+    there = seen.any(1)
+    ends = seen.shape[1] - seen[:, ::-1].argmax(1) if seen.size else np.ones(len(seen), np.int64)
+    if len(set(ends[there])) <= 1:
+        return prepared
+    last = max(frames, int(ends[there].max())) - 1
+    order = np.arange(last + seen.shape[1]) % ends[:, None]
+    # a person whom the last frame does not show would seem to end earlier
+    shown = np.take_along_axis(seen, order, 1)[there, last:]
+    count = last + 1 + int(shown.argmax(1).max())
+    after = np.arange(max(count - len(prepared.frame), 0)) + prepared.frame[-1] + 1
+    return _reordered(prepared, order[:, :count], np.concatenate([prepared.frame, after])[:count])
+
+
+def copy_lone(prepared: Prepared) -> Prepared:
+    """Give a sample of one person the same person as a second one; samples of more persons stay as they are.
+
+    Source: CTR-GCN (Chen et al., ICCV 2021), the authors' preparation of NTU RGB+D 120.
+    """
+    return _persons(prepared, np.zeros(2, np.int64)) if len(prepared.keypoints) == 1 else prepared
+
+
+def rotate(prepared: Prepared, bottom: int, top: int, right: int, left: int) -> Prepared:
+    """Turn the sample until the bone bottom → top points along +z, then until left → right points along +x.
+
+    The bones are the first person's, each in the first frame that shows both its ends; without one there is no turn,
+    nor for a bone that is shorter than a millionth or (anti)parallel already. The second turn undoes part of the first.
+
+    Raises:
+        RecipeError: If joints have not three channels, or the skeleton has no such joint.
+
+    Source: 2s-AGCN (Shi et al., CVPR 2019), the authors' pre-normalisation, in their precision.
+    """
+    for joint in (bottom, top, right, left):
+        _check_joint(prepared, joint)
+    if prepared.keypoints.shape[3] != _SPACE:
+        raise RecipeError(f"rotate: joints have {prepared.keypoints.shape[3]} channels, expected {_SPACE}.")
+    keypoints = prepared.keypoints
+    for tail, head, axis in ((bottom, top, 2), (left, right, 0)):
+        bone = _bone(keypoints, tail, head)
+        if bone is not None:
+            turned = keypoints.astype(np.float64) @ _onto(bone, axis).T
+            keypoints = turned.astype(np.float32)
+    return replace(prepared, keypoints=keypoints)
+
+
 def drop_empty(prepared: Prepared) -> Prepared:
     """Drop the frames in which nobody shows a joint."""
     keep = prepared.known.any((0, 2))
@@ -167,6 +248,10 @@ STEPS: Mapping[str, Callable[..., Prepared]] = {
     "screen": screen,
     "box": box,
     "clip": clip,
+    "close-up": close_up,
+    "even-out": even_out,
+    "copy-lone": copy_lone,
+    "rotate": rotate,
     "drop-empty": drop_empty,
 }
 
@@ -175,6 +260,40 @@ def _persons(prepared: Prepared, keep: np.ndarray) -> Prepared:
     """Some persons, in the order given."""
     score = None if prepared.score is None else prepared.score[keep]
     return replace(prepared, keypoints=prepared.keypoints[keep], score=score)
+
+
+def _reordered(prepared: Prepared, order: np.ndarray, frame: np.ndarray) -> Prepared:
+    """Frames of every person from where the table (persons, frames) says."""
+    keypoints = np.take_along_axis(prepared.keypoints, order[:, :, None, None], 1)
+    score = None if prepared.score is None else np.take_along_axis(prepared.score, order[:, :, None], 1)
+    return replace(prepared, keypoints=keypoints, score=score, frame=frame)
+
+
+def _bone(keypoints: np.ndarray, tail: int, head: int) -> np.ndarray | None:
+    """From one joint of the first person who is seen to another, where both are first seen."""
+    persons = np.flatnonzero(~np.isnan(keypoints).all((1, 2, 3)))
+    if persons.size == 0:
+        return None
+    bones = keypoints[persons[0], :, head] - keypoints[persons[0], :, tail]
+    there = ~np.isnan(bones).any(1)
+    return np.asarray(bones[there.argmax()]) if there.any() else None
+
+
+def _onto(bone: np.ndarray, axis: int) -> np.ndarray:
+    """The matrix (3, 3) of the shortest turn that takes a bone onto an axis."""
+    one, other = (axis + 1) % 3, (axis + 2) % 3
+    around = np.zeros(3)  # bone × axis
+    around[one], around[other] = bone[other], -bone[one]
+    if np.abs(bone).sum() < _TINY or np.abs(around).sum() < _TINY:
+        return np.eye(3)
+    # the bone's length in float32: near an axis the angle hangs on the last digit
+    angle = np.arccos(np.clip(np.float64((bone / np.linalg.norm(bone))[axis]), -1, 1))
+    if angle < _TINY:
+        return np.eye(3)
+    x, y, z = around / np.linalg.norm(around)
+    crossed = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    matrix: np.ndarray = np.eye(3) + np.sin(angle) * crossed + (1 - np.cos(angle)) * crossed @ crossed
+    return matrix
 
 
 def _at_least_one(persons: int) -> int:
@@ -192,10 +311,23 @@ def _check_joint(prepared: Prepared, joint: int) -> None:
 
 
 def _first_seen(prepared: Prepared) -> tuple[int, int] | None:
-    """The first person who shows a joint at all, and the first frame in which it is so."""
+    """The first person who shows a joint at all, and the first frame in which it is so.
+
+    Frames in which all joints lie at 0 come last: that is how some sources write that nobody was seen.
+    """
+    if prepared.keypoints.size == 0:
+        return None
+    pose = prepared.keypoints[0, 0]
+    if pose.any() and not np.isnan(pose).any():  # as it mostly is
+        return 0, 0
     seen = np.asarray(prepared.known.any(2))
     persons = np.flatnonzero(seen.any(1))
-    return None if persons.size == 0 else (int(persons[0]), int(seen[persons[0]].argmax()))
+    if persons.size == 0:
+        return None
+    person, frame = int(persons[0]), int(seen[persons[0]].argmax())
+    if not np.nan_to_num(prepared.keypoints[person, frame]).any():
+        frame = max(frame, int((np.nan_to_num(prepared.keypoints[person]) != 0).any((1, 2)).argmax()))
+    return person, frame
 
 
 def _path(person: Float32[np.ndarray, "frames joints channels"], joint: int) -> np.ndarray:
