@@ -65,12 +65,17 @@ def test_a_score_is_learnt_by_squared_error() -> None:
     torch.testing.assert_close(net.loss(batch(target)).total, (out[:2, 0] - target[:2]).square().mean())
 
 
-def test_the_logits_of_several_clips_are_averaged() -> None:
-    net = method()
+@pytest.mark.parametrize("kind", ["single", "multi"])
+def test_several_clips_are_averaged_by_their_probabilities_of_one_class_else_by_their_logits(kind: str) -> None:
+    net = method(kind)
     other = CLIP._replace(x=CLIP.x + 1)
     both = Batch((CLIP, other), torch.arange(3), torch.zeros(3, dtype=torch.int64), 1, {}, 0.0)
     alone = [net.predict(Batch((clip,), both.index, both.target, 1, {}, 0.0)) for clip in both.clips]
-    torch.testing.assert_close(net.predict(both), (alone[0] + alone[1]) / 2)
+    if kind == "single":
+        mean = (alone[0].softmax(1) + alone[1].softmax(1)) / 2
+        torch.testing.assert_close(net.predict(both), mean.log())
+    else:
+        torch.testing.assert_close(net.predict(both), (alone[0] + alone[1]) / 2)
 
 
 def test_what_it_cannot_learn_is_refused() -> None:
