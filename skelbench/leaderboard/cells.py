@@ -203,8 +203,8 @@ def beside(row: Row, published: Iterable[Published]) -> tuple[str, str]:
 
     Returns:
         Values with where they stand, and the differences in points, ours minus theirs, each with the word for how the
-        printed value was selected. Where the poses or the pre-training were others, or ours used a part of the data,
-        there is no difference, since it would compare two things at once.
+        printed value was selected. Where the poses or the pre-training were others, the streams are not stated, or
+        ours used a part of the data, there is no difference, since it would compare two things at once.
     """
     same = matching(row, published)
     mean = row.mean(row.first.primary)
@@ -218,18 +218,21 @@ def beside(row: Row, published: Iterable[Published]) -> tuple[str, str]:
 
 
 def matching(row: Row, published: Iterable[Published]) -> list[Published]:
-    """The printed values of the same model, method, streams and metric, both pre-trained or neither."""
-    ours = (model(row), method(row), streams(row), row.first.primary, pretraining(row) != "")
-    return [
-        value
-        for value in published
-        if ours == (value.model, value.method, value.streams, value.metric, value.pretraining != "")
-    ]
+    """The printed values of the same model, method, streams and metric, both pre-trained or neither.
+
+    Where there is none, those of which the document does not state the streams.
+    """
+    ours = (model(row), method(row), row.first.primary, pretraining(row) != "")
+    same = [value for value in published if ours == (value.model, value.method, value.metric, value.pretraining != "")]
+    alike = [value for value in same if value.streams == streams(row)]
+    return alike or [value for value in same if not value.streams]
 
 
 def _other(row: Row, value: Published) -> list[str]:
     """What a printed value of the same configuration has otherwise than ours."""
     found = [f"other poses: {value.poses}"] if value.poses else []
+    if not value.streams:
+        found.append("streams not stated")
     if value.pretraining.casefold() != pretraining(row).casefold():
         found.append(f"other pre-training: {value.pretraining}")
     return found

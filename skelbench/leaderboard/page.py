@@ -23,7 +23,7 @@ READING = (
     "*Published* values were not measured by us. Beside ours stands one of the same model, method and streams, and the "
     "*difference* is ours minus theirs, in points, with the word for how theirs was selected: `last` epoch, the epoch "
     "that was `best-on-test`, or `unknown`. Ours is the last epoch, so a difference to `best-on-test` flatters theirs. "
-    "Where the poses or the pre-training are others, none is taken.",
+    "Where the poses or the pre-training are others, or the document does not state the streams, none is taken.",
     "*Streams*: `joint+bone` is one network on both, `fuse:joint,bone` adds the scores of two. *GFLOPs* are "
     "multiply-accumulates for one sample; *training* is the mean time of a seed.",
 )

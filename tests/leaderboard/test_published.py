@@ -86,6 +86,43 @@ def test_ctr_gcn_on_nw_ucla_is_94_6_from_the_joints(rows: tuple[Published, ...])
     assert found == [("94.6", "best-on-test")]
 
 
+@pytest.mark.parametrize(
+    ("where", "what", "values"),
+    [
+        (("nw_ucla", "xview"), ("ctrgcn", "joint"), ["94.6 best-on-test"]),
+        (("nw_ucla", "xview"), ("ctrgcn", "bone"), ["91.8 best-on-test"]),
+        (("nw_ucla", "xview"), ("ctrgcn", "fuse:joint,bone"), ["94.2 best-on-test"]),
+        (("penn_action", "standard"), ("unik", "joint"), ["90.1 best-on-test of estimated poses"]),
+        (
+            ("penn_action", "standard"),
+            ("unik", "fuse:joint,bone"),
+            ["94.0 best-on-test of estimated poses", "94.0 unknown of estimated poses"],
+        ),
+        (("penn_action", "standard"), ("stgcn", ""), ["89.6 unknown of estimated poses"]),
+        (("ntu60", "xsub"), ("ctrgcn", ""), ["92.4 best-on-test"]),
+        (("ntu60", "xview"), ("ctrgcn", ""), ["96.8 best-on-test"]),
+        (("ntu60", "xsub"), ("stgcn", ""), ["81.5 unknown"]),
+        (("ntu60", "xsub"), ("unik", "joint"), ["87.8 best-on-test"]),
+        (("ntu60", "xsub"), ("unik", ""), ["86.5 unknown"]),
+        (("ntu120", "xset"), ("unik", "fuse:joint,bone"), ["83.5 best-on-test of 17 joints poses"]),
+        (("smarthome", "cs"), ("unik", "joint"), ["58.9 best-on-test"]),
+        (("smarthome", "cv2"), ("unik", "fuse:joint,bone"), ["61.2 best-on-test", "61.2 unknown"]),
+        (("smarthome", "cs"), ("stgcn", ""), ["53.8 unknown"]),
+    ],
+)
+def test_what_a_run_of_ours_is_held_against(
+    rows: tuple[Published, ...], where: tuple[str, str], what: tuple[str, str], values: list[str]
+) -> None:
+    found = [
+        f"{row.value} {row.selected}{f' of {row.poses} poses' if row.poses else ''}"
+        for row in rows
+        if (row.dataset, row.protocol, row.model, row.streams) == (*where, *what)
+        and (row.evaluation, row.method, row.labels) == ("supervised", "supervised", None)
+        and row.metric in ("top1", "mean_class_accuracy")
+    ]
+    assert found == values
+
+
 def test_values_of_one_configuration_do_not_contradict_each_other(rows: tuple[Published, ...]) -> None:
     values: dict[tuple[object, ...], set[object]] = {}
     for row in rows:
