@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from skelbench.data.batches import PartData
 from skelbench.data.types import Batch, Clip, Task
 from skelbench.errors import USAGE, RunError
 from skelbench.evaluate import check_logits
 from skelbench.methods.method import learns_by_gradient
-from skelbench.recipe import OptimRecipe
+from skelbench.optimise import OptimRecipe
 
 Result = TypeVar("Result")
 
@@ -78,12 +79,37 @@ def check_gradient(method: nn.Module, optim: OptimRecipe) -> None:
         raise RunError(f"{name} has no parameter to train, but optim.epochs is {optim.epochs}: set -o optim.epochs=0.")
 
 
-def fit(method: nn.Module, batches: Callable[[], Iterable[Batch]]) -> float:
+def check_finite(part: PartData) -> None:
+    """Look at every coordinate of a part, before any of it is trained on.
+
+    Args:
+        part: Prepared, on the device; NaN is what is missing.
+
+    Raises:
+        RunError: If one is infinite, naming the samples.
+    """
+    infinite = torch.isinf(part.frames.rows)
+    if not bool(infinite.any()):
+        return
+    rows = torch.nonzero(infinite.any(2).any(1))[:, 0].cpu().numpy()
+    tracks = part.tracks
+    hit = np.searchsorted(rows, tracks.first) < np.searchsorted(rows, tracks.last, side="right")
+    samples = np.unique(np.searchsorted(tracks.begin, np.flatnonzero(hit), side="right") - 1)
+    if samples.size:
+        names = ", ".join(part.items.ids[place] for place in samples[:5].tolist())
+        more = f" and {samples.size - 5} more" if samples.size > 5 else ""
+        raise RunError(
+            f"Coordinates of {names}{more} are infinite after data.prepare. Look at these recordings, or at the steps."
+        )
+
+
+def fit(method: nn.Module, batches: Callable[[], Iterable[Batch]], *, loaded: Sequence[str] = ()) -> float:
     """Fit what is not learnt by gradient: the encoder first, then the method, where they have `fit`.
 
     Args:
         method: Has perhaps an `encoder`.
         batches: Gives the training part in order, afresh on each call.
+        loaded: Which of `encoder` and `method` have been loaded from a file, and so are fitted already.
 
     Returns:
         Seconds it took.
@@ -93,9 +119,9 @@ def fit(method: nn.Module, batches: Callable[[], Iterable[Batch]]) -> float:
     """
     began = time.perf_counter()
     method.eval()
-    for module in (getattr(method, "encoder", None), method):
+    for name, module in (("encoder", getattr(method, "encoder", None)), ("method", method)):
         function: Any = getattr(module, "fit", None)
-        if callable(function):
+        if callable(function) and name not in loaded:
             with torch.no_grad():
                 guarded(partial(function, batches()), f"{type(module).__name__}.fit")
     return time.perf_counter() - began

@@ -10,18 +10,9 @@ import torch
 
 # what decides the numbers of a run; the command line, boards and converters do not (stores have a fingerprint)
 DECIDES = (
-    "data",
-    "models",
-    "methods",
-    "prepare",
-    "store",
-    "split",
-    "metrics",
-    "bootstrap",
-    "recipe",
-    "evaluate",
-    "train",
-    "run",
+    *("store", "split", "subset", "prepare", "data", "models", "methods", "metrics", "bootstrap"),
+    *("optimise", "freeze", "blocks", "recipe", "initial", "resume", "evaluate", "train"),
+    *("preflight", "parts", "stages", "execute", "plan"),
 )
 PACKAGES = ("torch", "numpy", "scikit-learn", "lightning-fabric")
 

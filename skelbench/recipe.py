@@ -2,7 +2,7 @@
 
 Layers, later ones win: the runner's defaults (`recipe.toml` beside this file) < the card's usual prepare list < the
 `[[recipe]]` blocks of model and method by their number of conditions, a tie going to the method < `--recipe FILE` <
-`--streams` < `-o key=value`. With `--recipe reference` only blocks that name it count.
+the stage's own table < `--streams` < `-o key=value`. With `--recipe reference` only blocks that name it count.
 """
 
 import json
@@ -11,49 +11,33 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import ValidationError
 from torch import nn
 
 from skelbench import registry
+from skelbench.blocks import (
+    Block,
+    RecipeFile,
+    StageTable,
+    conflicts,
+    flat,
+    is_file,
+    options,
+    plugin_card,
+    read_card,
+    read_recipe,
+)
 from skelbench.card import explain
 from skelbench.data.types import DataRecipe
-from skelbench.errors import CardError, RecipeError, nearest
+from skelbench.errors import RecipeError, nearest
 from skelbench.methods.method import method_class
 from skelbench.models.encoder import check_hyper_parameters, encoder_class, hyper_parameters
-from skelbench.toml import read_toml
+from skelbench.optimise import OptimRecipe
 
 DEFAULTS = Path(__file__).with_suffix(".toml")
-SECTIONS = ("data", "optim", "model", "method")
 ALWAYS = ("default", "small")  # recipes that the runner's defaults complete for every model
-
-Share = Annotated[float, Field(ge=0, lt=1)]
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-class Group(BaseModel, frozen=True, extra="forbid"):
-    """Parameters that are trained otherwise than the rest; the first group that matches a parameter has it."""
-
-    match: tuple[str, ...] = ("*",)  # patterns of parameter names: "encoder.*", "*.graph"
-    vectors: bool = False  # of these, only biases and norms: at most one axis
-    lr: Amount | None = None  # peak rate; the schedule applies to it
-    weight_decay: Amount | None = None
-
-
-class OptimRecipe(BaseModel, frozen=True, extra="forbid"):
-    """How a stage is trained."""
-
-    name: Literal["sgd", "adamw"]  # sgd takes Nesterov steps where momentum is above 0
-    lr: Amount  # peak rate
-    momentum: Share  # sgd only
-    weight_decay: Amount
-    epochs: Annotated[int, Field(ge=0, le=100_000)]
-    warmup: Amount  # linear, from 0: below 1 the share of all steps, else a number of epochs
-    schedule: Literal["cosine", "step", "constant"]  # cosine ends at 0; step multiplies by 0.1
-    steps: tuple[Annotated[int, Field(ge=1)], ...]  # epochs before which `step` multiplies
-    clip: Amount  # greatest norm of the gradient; 0 for no limit
-    groups: tuple[Group, ...]
 
 
 @dataclass(frozen=True)
@@ -65,34 +49,13 @@ class Setting:
     source: str  # a paper, code at a commit, or "ours"
 
 
-class PluginCard(BaseModel, frozen=True, extra="forbid"):
-    """The TOML beside a model or method."""
+@dataclass(frozen=True)
+class Layer:
+    """Values that one place sets."""
 
-    title: str = ""  # for people
-    source: str = ""  # whose idea it is
-    default_model: str | None = None  # of a method: the model where none is named
-    default_method: str | None = None  # of a model: the method where none is named
-    recipe: tuple["Block", ...] = ()
-
-
-class Block(BaseModel, frozen=True, extra="forbid"):
-    """One `[[recipe]]`: values that hold when all its conditions do."""
-
-    when: dict[Literal["dataset", "protocol", "model", "method", "evaluation", "recipe"], str | tuple[str, ...]]
+    values: Mapping[str, Any]  # by dotted key
+    name: str
     source: str
-    data: dict[str, Any] = {}
-    optim: dict[str, Any] = {}
-    model: dict[str, Any] = {}
-    method: dict[str, Any] = {}
-
-    @property
-    def values(self) -> dict[str, Any]:
-        """Settings by dotted key."""
-        return flat({section: getattr(self, section) for section in SECTIONS})
-
-    def applies(self, context: Mapping[str, str]) -> bool:
-        """Whether every condition holds."""
-        return all(context[condition] in _options(wanted) for condition, wanted in self.when.items())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +69,7 @@ class Ask:
     evaluation: str = "supervised"
     recipe: str = "default"  # name, or path of a TOML file
     prepare: tuple[str, ...] = ()  # the card's usual list; empty for the runner's
+    stage: tuple[Layer, ...] = ()  # what the stage's table sets
     streams: tuple[str, ...] = ()  # of --streams; empty for the recipe's
     overrides: tuple[str, ...] = ()  # of -o, each "key=value"
     settled: Mapping[str, Setting] | None = None  # of a record: all values, instead of the layers
@@ -156,19 +120,37 @@ def default_choice(model: str | None, method: str | None) -> tuple[str, str]:
     return model, method
 
 
-def plugin_card(plugin: registry.Plugin) -> PluginCard:
-    """Read the TOML beside a model or method; a module named by path may have none.
+def stages(ask: Ask) -> tuple[tuple[StageTable, ...], Layer]:
+    """Find the stages of a run.
 
     Args:
-        plugin: What `registry.find` gave.
+        ask: What the run is asked to be.
 
     Returns:
-        Its title, defaults and recipes.
+        The tables of `--recipe FILE`, else of the block with most conditions that has some, else one empty table; and
+        where they come from, without values.
 
     Raises:
-        RecipeError: If the file is not TOML, or has an unknown or wrong key.
+        RecipeError: If a file is wrong, or two blocks of equal rank disagree.
+        UsageError: If model or method is unknown.
     """
-    return _read_card(plugin.toml) if plugin.toml.is_file() else PluginCard(title=plugin.name, source="named by path")
+    file = recipe_file(ask)
+    if file is not None and file.stages:
+        return file.stages, Layer({}, f"--recipe {ask.recipe}", file.source)
+    model, method = registry.find("models", ask.model), registry.find("methods", ask.method)
+    for plugin, block in reversed(_blocks(_context(ask, model, method), model, method)):
+        if block.stage:
+            return block.stage, Layer({}, f"{plugin.kind}/{plugin.toml.name} when {block.text}", block.source)
+    return (StageTable(),), Layer({}, "runner", "ours")
+
+
+def recipe_file(ask: Ask) -> RecipeFile | None:
+    """The recipe file that is asked for, if it is one.
+
+    Raises:
+        RecipeError: If it is not TOML, or holds an unknown section.
+    """
+    return read_recipe(Path(ask.recipe)) if is_file(ask.recipe) else None
 
 
 def resolve(ask: Ask) -> Resolved:
@@ -214,29 +196,6 @@ def known_keys(model: type[nn.Module], method: type[nn.Module]) -> list[str]:
     return [f"{section}.{name}" for section, names in parts.items() for name in names]
 
 
-def conflicts(blocks: Iterable[Block]) -> list[str]:
-    """Find blocks of one file whose order is not settled: equally many conditions, which can hold at once.
-
-    Args:
-        blocks: The blocks of one TOML file.
-
-    Returns:
-        A sentence for each key that two such blocks set to different values.
-    """
-    found = []
-    listed = list(blocks)
-    for place, one in enumerate(listed):
-        for other in listed[place + 1 :]:
-            if len(one.when) != len(other.when) or _exclude(one, other):
-                continue
-            for key in sorted(one.values.keys() & other.values.keys()):
-                if one.values[key] != other.values[key]:
-                    found.append(
-                        f"'{key}' is set by when {_text(one)} and when {_text(other)}, which are of equal rank"
-                    )
-    return found
-
-
 def parse_override(text: str) -> tuple[str, Any]:
     """Read one `-o`.
 
@@ -264,40 +223,41 @@ def parse_override(text: str) -> tuple[str, Any]:
     return key, table["value"]
 
 
-def flat(sections: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Dotted keys of tables, one level deep: `{"optim": {"lr": 1}}` becomes `{"optim.lr": 1}`."""
-    return {f"{section}.{key}": value for section, table in sections.items() for key, value in table.items()}
-
-
 def _layers(ask: Ask, model: registry.Plugin, method: registry.Plugin) -> Iterator[tuple[str, Setting]]:
     """All settings of all layers that apply, in the order in which they win."""
     if ask.settled is not None:
         yield from ask.settled.items()
         return
-    named = _recipe_name(ask.recipe) if not _is_file(ask.recipe) else "default"
-    context = {
-        "dataset": ask.dataset,
-        "protocol": ask.protocol,
-        "model": model.name,
-        "method": method.name,
-        "evaluation": ask.evaluation,
-        "recipe": named,
-    }
-    for block in sorted(_read_card(DEFAULTS).recipe, key=lambda block: len(block.when)):
+    context = _context(ask, model, method)
+    for block in sorted(read_card(DEFAULTS).recipe, key=lambda block: len(block.when)):
         if block.applies(context):
             yield from _settings(block.values, "runner", block.source)
     if ask.prepare:
         yield "data.prepare", Setting(list(ask.prepare), "card", "the card's usual list")
     for plugin, block in _blocks(context, model, method):
-        yield from _settings(block.values, f"{plugin.kind}/{plugin.toml.name} when {_text(block)}", block.source)
-    if _is_file(ask.recipe):
-        values, source = _recipe_file(Path(ask.recipe))
-        yield from _settings(values, f"--recipe {ask.recipe}", source)
+        yield from _settings(block.values, f"{plugin.kind}/{plugin.toml.name} when {block.text}", block.source)
+    file = recipe_file(ask)
+    if file is not None:
+        yield from _settings(file.values, f"--recipe {ask.recipe}", file.source)
+    for layer in ask.stage:
+        yield from _settings(layer.values, layer.name, layer.source)
     if ask.streams:
         yield "data.streams", Setting(list(ask.streams), "--streams", "the command line")
     for text in ask.overrides:
         key, value = parse_override(text)
         yield key, Setting(value, "-o", "the command line")
+
+
+def _context(ask: Ask, model: registry.Plugin, method: registry.Plugin) -> dict[str, str]:
+    """What the conditions of blocks are held against."""
+    return {
+        "dataset": ask.dataset,
+        "protocol": ask.protocol,
+        "model": model.name,
+        "method": method.name,
+        "evaluation": ask.evaluation,
+        "recipe": "default" if is_file(ask.recipe) else ask.recipe,
+    }
 
 
 def _blocks(
@@ -308,7 +268,7 @@ def _blocks(
     recipe, named = context["recipe"], set()
     for side, plugin in enumerate((model, method)):
         blocks = plugin_card(plugin).recipe
-        named |= {option for block in blocks for option in _options(block.when.get("recipe", ()))}
+        named |= {option for block in blocks for option in options(block.when.get("recipe", ()))}
         applying = [block for block in blocks if block.applies(context)]
         if recipe == "reference":  # the authors' exact setting: nothing of ours slips in
             applying = [block for block in applying if "recipe" in block.when]
@@ -368,60 +328,9 @@ def _complete(
     return {key: Setting(final[key], origins[key].layer, origins[key].source) for key in sorted(final)}
 
 
-def _read_card(path: Path) -> PluginCard:
-    """Read a TOML file of recipes."""
-    try:
-        return PluginCard.model_validate(_read_toml(path))
-    except ValidationError as error:
-        raise RecipeError(f"{path}: {explain(error, PluginCard)}") from error
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file of bounded size."""
-    try:
-        return read_toml(path)
-    except CardError as error:
-        reason = str(error).removeprefix(f"{path}: ").removesuffix(".")
-        raise RecipeError(f"{path}: cannot be read as TOML: {reason}.") from error
-
-
-def _recipe_file(path: Path) -> tuple[dict[str, Any], str]:
-    """Values and source of a `--recipe FILE`: the sections, and perhaps `source`."""
-    table = _read_toml(path)
-    source = table.pop("source", path.name)
-    for section, values in table.items():
-        if section not in SECTIONS:
-            raise RecipeError(f"{path}: '{section}' is no section of a recipe. {nearest(section, SECTIONS)}")
-        if not isinstance(values, dict):
-            raise RecipeError(f"{path}: '{section}' is {values!r}, expected a table such as [{section}].")
-    return flat(table), str(source)
-
-
-def _is_file(recipe: str) -> bool:
-    """Whether a recipe is named by path."""
-    return recipe.endswith(".toml") or "/" in recipe
-
-
 def _recipe_name(recipe: str) -> str:
     """The name of a recipe for records: that of the file where it is one."""
-    return Path(recipe).stem if _is_file(recipe) else recipe
-
-
-def _options(wanted: str | tuple[str, ...]) -> tuple[str, ...]:
-    """The values of which a condition accepts any."""
-    return (wanted,) if isinstance(wanted, str) else wanted
-
-
-def _exclude(one: Block, other: Block) -> bool:
-    """Whether two blocks cannot apply at once."""
-    shared = one.when.keys() & other.when.keys()
-    return any(not set(_options(one.when[key])) & set(_options(other.when[key])) for key in shared)
-
-
-def _text(block: Block) -> str:
-    """A block's conditions, for people."""
-    conditions = [f"{key} = {'|'.join(_options(wanted))}" for key, wanted in sorted(block.when.items())]
-    return "{" + ", ".join(conditions) + "}"
+    return Path(recipe).stem if is_file(recipe) else recipe
 
 
 def _nearest_key(key: str, known: Iterable[str]) -> str:

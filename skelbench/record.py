@@ -36,6 +36,29 @@ class Value(BaseModel):
     """Where the value comes from: a paper, code at a commit, or `ours`."""
 
 
+class Init(BaseModel):
+    """What a stage started from instead of random weights."""
+
+    model_config = CONFIG
+
+    kind: Literal["previous", "run", "checkpoint", "authors"]
+    """The stage before; a run of ours by its folder, or by its file of weights alone; a file of other people's."""
+    given: str
+    """What was named, as it was given."""
+    sha256: Sha256 | None
+    """Digest of the file of weights; null where the run did not get so far."""
+    key: Sha256 | None = None
+    """Key of the run that left it, where that is known."""
+    trained_on: tuple[Name, ...] = ()
+    """Data sets that it was trained on, as far as its record says."""
+    source: str = ""
+    """Of other people's: the repository and commit whose names of parameters it bears."""
+    loaded: Count = 0
+    """Tensors that were taken over."""
+    new: tuple[str, ...] = ()
+    """Tensors that began anew, such as those of a head for other classes."""
+
+
 class Stage(BaseModel):
     """One stage of a run, all its settings resolved."""
 
@@ -59,6 +82,22 @@ class Stage(BaseModel):
     """Input streams, concatenated on the channel axis."""
     values: dict[str, Value]
     """Every setting by its dotted key, such as `optim.lr`."""
+    given: dict[str, str] = {}
+    """How data set, file of protocols, model, method and `init` were named, for a repetition."""
+    init: Init | None = None
+    """What it started from; null for random weights."""
+    head: Literal["auto", "new", "keep"] = "auto"
+    """Whether what is not the encoder was taken over: always, never, or where method and classes are the same."""
+    freeze: tuple[str, ...] = ()
+    """Patterns of the names of what was not trained."""
+    split: str = ""
+    """Digest of its split."""
+    samples: Count | None = None
+    """Samples it was trained on; null where it did not get so far."""
+    epochs: Count | None = None
+    """Epochs trained; null where it did not get so far."""
+    checkpoint_sha256: Sha256 | None = None
+    """Digest of its weights, where another stage followed."""
 
 
 class DataTrail(BaseModel):
@@ -99,6 +138,10 @@ class SplitTrail(BaseModel):
     """Samples of the store in neither part."""
     official: tuple[str, ...]
     """Differences from the official counts, in words; empty when there are none."""
+    folds: Count | None = None
+    """Folds of the cross-validation; null where there is one fixed split."""
+    carved: str = ""
+    """How the part that was scored was cut out of the training part; empty where the test part was scored."""
 
 
 class FusedRun(BaseModel):
@@ -195,7 +238,7 @@ class Timing(BaseModel):
 
 
 class Record(BaseModel):
-    """One run of one seed: what was asked, what it was made from, what came out."""
+    """One run of one seed and fold: what was asked, what it was made from, what came out."""
 
     model_config = CONFIG
 
@@ -227,6 +270,12 @@ class Record(BaseModel):
     """Name of the recipe: `default`, `small`, `reference`, ..."""
     limit: int | None = None
     """`--limit` of the run, per part; null when all samples were used."""
+    scored: Literal["test", "validation"] = "test"
+    """The part that was scored: `validation`, cut out of the training part, by `--tune`; that is no test result."""
+    tunes: Sha256 | None = None
+    """Of a run that was scored on validation: key of the same run on all training data, scored on test."""
+    rules: Count = 1
+    """What the same settings do: 1 until 0.1.0, 2 since the first step of a warm-up has a rate above 0."""
     stages: tuple[Stage, ...]
     """The stages in their order, the last being the one that was scored."""
     data: tuple[DataTrail, ...]
@@ -251,6 +300,8 @@ class Record(BaseModel):
     """Epochs trained, summed over the stages."""
     seconds: Timing
     """How long it took."""
+    precision: str = "32-true"
+    """Of the arithmetic in training."""
     device: str
     """What it ran on, such as `cpu` or the name of a GPU."""
     environment: dict[str, str]
@@ -259,6 +310,8 @@ class Record(BaseModel):
     """Version of skelbench, with the commit where it is known."""
     command: str
     """The command that repeats the run."""
+    files: dict[str, Sha256] = {}
+    """Digest of every file that the command names, by its path as it was given."""
     predictions_sha256: Sha256 | None
     """Digest of predictions.parquet."""
     checkpoint_sha256: Sha256 | None

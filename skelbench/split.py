@@ -36,6 +36,24 @@ class ListFiles(BaseModel, frozen=True, extra="forbid"):
     test: str
 
 
+class Folds(BaseModel, frozen=True, extra="forbid"):
+    """Cross-validation over the whole set: each fold is scored once and trains the others."""
+
+    by: str  # column whose values a fold never shares with another
+    count: int | None = Field(default=None, ge=2)  # folds; None for one fold a value, or for those of `groups`
+    groups: tuple[tuple[int | str, ...], ...] = ()  # the values of each fold, where the source names them
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Folds":
+        """Either a count or the groups themselves."""
+        if self.groups and self.count is not None:
+            raise ValueError("folds have either a count or groups")
+        listed = [value for group in self.groups for value in group]
+        if len(set(listed)) < len(listed) or not all(self.groups) or len(self.groups) == 1:
+            raise ValueError("groups of folds must be two or more, none empty, and share no value")
+        return self
+
+
 class OfficialCounts(BaseModel, frozen=True, extra="forbid"):
     """Samples in each part according to the protocol's source."""
 
@@ -52,6 +70,7 @@ class ProtocolCard(BaseModel, frozen=True, extra="forbid"):
     train: Rule | Literal["rest"] | None = None  # column -> values; a sample belongs when all columns match
     test: Rule | Literal["rest"] | None = None
     list: ListFiles | None = None  # instead of rules
+    folds: Folds | None = None  # instead of rules and lists
     disjoint: tuple[str, ...] = ()  # columns of which the parts must share no value
     classes: tuple[str, ...] = ()  # the classes that count, in label order; empty for the card's
     official: OfficialCounts | None = None
@@ -59,12 +78,12 @@ class ProtocolCard(BaseModel, frozen=True, extra="forbid"):
 
     @model_validator(mode="after")
     def _one_way(self) -> "ProtocolCard":
-        """Either two rules, one of which may be the rest, or two lists."""
-        if self.list is not None:
-            if self.train is not None or self.test is not None:
-                raise ValueError("a protocol has either rules or lists")
+        """Either two rules, one of which may be the rest, or two lists, or folds."""
+        if self.list is not None or self.folds is not None:
+            if self.train is not None or self.test is not None or (self.list and self.folds):
+                raise ValueError("a protocol has either rules or lists or folds")
         elif self.train is None or self.test is None:
-            raise ValueError("a protocol needs train and test, or lists of both")
+            raise ValueError("a protocol needs train and test, or lists of both, or folds")
         elif self.train == self.test == "rest":
             raise ValueError("train and test cannot both be the rest")
         if {} in (self.train, self.test):
@@ -93,9 +112,12 @@ class Split:
     train: tuple[int, ...]  # places in the store, ascending
     test: tuple[int, ...]
     left_out: int  # samples in neither part
-    digest: str  # SHA-256 of protocol, target, classes and the ids of both parts
+    digest: str  # SHA-256 of protocol, target, classes and the ids of both parts, or of all folds
     official: tuple[str, ...]  # differences from the official counts, in words
     notes: tuple[str, ...]  # who was left out, and what the parts share by design
+    fold: int | None = None  # which part of a cross-validation is scored; None for a fixed split
+    folds: int | None = None  # how many there are
+    carved: str = ""  # how `test` was cut out of the training part instead; empty where it is the test part
 
 
 def load_protocols(name_or_path: str) -> dict[str, ProtocolCard]:
@@ -114,19 +136,20 @@ def load_protocols(name_or_path: str) -> dict[str, ProtocolCard]:
     return _read(find("splits", name_or_path).toml)
 
 
-def resolve(store: Store, protocol: str | None = None, *, splits: str | None = None) -> Split:
+def resolve(store: Store, protocol: str | None = None, *, splits: str | None = None, fold: int | None = None) -> Split:
     """Find the parts of a protocol in a store.
 
     Args:
         store: The data set.
         protocol: Name of the protocol; None for the file's first.
         splits: Name or path of the split file; None for the file named as the set.
+        fold: The fold that is scored, counted from 0; None for the first, or where there is one fixed split.
 
     Returns:
         The split. Samples of other classes and without a label are in neither part.
 
     Raises:
-        UsageError: If there is no such file or protocol, with the nearest name.
+        UsageError: If there is no such file, protocol or fold, with the nearest name.
         CardError: If the file does not say what it must.
         SplitError: If the protocol does not hold on this store: a column, target or class is missing, the parts
             share a sample or what they must not, or one is empty.
@@ -140,7 +163,9 @@ def resolve(store: Store, protocol: str | None = None, *, splits: str | None = N
     where = f"{store.info.name} {name}"
     target, classes, index = _labels(store, card, where)
     labelled, of_class = _usable(store.table[target], store.card.targets[target].kind, index)
-    parts, notes = _parts(store, card, where, path.parent)
+    groups = _groups(store.table, card.folds, where) if card.folds else []
+    fold = _fold(fold, len(groups), where)
+    parts, notes = _parts(store, card, where, path.parent) if fold is None else _folded(store, card, groups, fold)
     clash = parts["train"] & parts["test"]
     if clash.any():
         raise SplitError(f"{where}: {_some(store, clash)} in both parts.")
@@ -150,6 +175,7 @@ def resolve(store: Store, protocol: str | None = None, *, splits: str | None = N
     _check_filled(store, card, where, parts)
     notes += _check_shared(store.table, card, where, parts)
     train, test = (tuple(np.flatnonzero(parts[part]).tolist()) for part in ("train", "test"))
+    content = [[str(value) for value in group] for group in groups] or [_ids(store, part) for part in (train, test)]
     return Split(
         dataset=store.info.name,
         name=name,
@@ -160,10 +186,23 @@ def resolve(store: Store, protocol: str | None = None, *, splits: str | None = N
         train=train,
         test=test,
         left_out=len(store) - len(train) - len(test),
-        digest=_digest(name, target, classes, [_ids(store, part) for part in (train, test)]),
+        digest=_digest(name, target, classes, [*content, *([_ids(store, sorted((*train, *test)))] if groups else [])]),
         official=_differences(None if store.info.origin.synthetic else card.official, len(train), len(test)),
         notes=tuple(notes),
+        fold=fold,
+        folds=len(groups) or None,
     )
+
+
+def resolve_folds(store: Store, protocol: str | None = None, *, splits: str | None = None) -> tuple[Split, ...]:
+    """Find the parts of every fold of a protocol; see `resolve`.
+
+    Returns:
+        A split for each fold in order; the one split where there are no folds.
+    """
+    first = resolve(store, protocol, splits=splits)
+    others = range(1, first.folds or 1)
+    return first, *(resolve(store, protocol, splits=splits, fold=fold) for fold in others)
 
 
 def _read(path: Path) -> dict[str, ProtocolCard]:
@@ -211,6 +250,44 @@ def _parts(store: Store, card: ProtocolCard, where: str, folder: Path) -> tuple[
         if part not in parts:
             parts[part] = ~parts[other]
     return parts, []
+
+
+def _groups(table: "pd.DataFrame", folds: Folds, where: str) -> list[tuple[int | str, ...]]:
+    """The values of each fold: those named, else all there are, in their order, dealt out one after the other."""
+    _check_column(table, folds.by, where)
+    there: list[int | str] = sorted(table[folds.by].dropna().unique().tolist())
+    if folds.groups:
+        strange = sorted({value for group in folds.groups for value in group} - set(there), key=str)
+        if strange:
+            raise SplitError(f"{where}: no sample has the {folds.by} {_values(strange)} that a fold names.")
+        return [*folds.groups]
+    count = len(there) if folds.count is None else folds.count
+    if len(there) < max(count, 2):
+        raise SplitError(f"{where}: {_count(len(there), folds.by)} for {max(count, 2)} folds. Convert the rest.")
+    return [tuple(there[place::count]) for place in range(count)]
+
+
+def _fold(wanted: int | None, count: int, where: str) -> int | None:
+    """The fold that is scored: the first where none is named, None where there are none."""
+    if wanted is not None and not 0 <= wanted < count:
+        there = f"are the folds 0 to {count - 1}" if count else "is one fixed split"
+        raise UsageError(f"{where}: no fold {wanted}; there {there}.")
+    return (wanted or 0) if count else None
+
+
+def _folded(
+    store: Store, card: ProtocolCard, groups: Sequence[Sequence[int | str]], fold: int
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Who stands in each part of one fold."""
+    by = card.folds.by if card.folds else ""
+    column = store.table[by]
+    parts = {
+        "test": column.isin(list(groups[fold])).to_numpy(bool),
+        "train": column.isin(
+            [value for place, group in enumerate(groups) if place != fold for value in group]
+        ).to_numpy(bool),
+    }
+    return parts, [f"fold {fold} of {len(groups)}, by {by}: {_values(groups[fold])}"]
 
 
 def _matches(table: "pd.DataFrame", rule: Rule, where: str) -> np.ndarray:

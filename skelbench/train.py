@@ -1,4 +1,4 @@
-"""Training one stage: optimiser, schedule, epochs, and a state after each epoch from which it resumes bit for bit."""
+"""Training one stage: epochs of steps, and a state after each epoch from which it resumes bit for bit."""
 
 import hashlib
 import json
@@ -7,35 +7,34 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from fnmatch import fnmatchcase
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from lightning_fabric import Fabric
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
-from torch.optim import SGD, AdamW, Optimizer
 
-from skelbench.data.types import Batch
-from skelbench.errors import RecipeError, RunError
-from skelbench.methods.method import Loss
-from skelbench.recipe import Group, OptimRecipe
-from skelbench.record import write_whole
-from skelbench.standing import RESUME, RESUME_JSON
+from skelbench.data.types import Batch, Share
+from skelbench.errors import RunError
+from skelbench.freeze import hold
+from skelbench.optimise import Average, OptimRecipe, averaged, lr_factor, make_optimiser
+from skelbench.resume import Best, Live, State, append_log, forget_resume, load_state, save_state, trim_log
 
-LOG = "log.jsonl"
+LOOK = 32  # steps after which their losses are read from the device, all at once
 
 
 @runtime_checkable
 class TrainBatches(Protocol):
     """Where training batches come from: a counter-based function of its arguments."""
 
-    def train_batches(self, seed: int, stage: int, epoch: int, epochs: int) -> Iterator[Batch]:
-        """Shuffled, augmented batches of one epoch."""
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch."""
+
+    def train_batches(self, seed: int, stage: int, epoch: int, epochs: int, *, share: Share) -> Iterator[Batch]:
+        """Shuffled, augmented batches of one epoch: for each step, those pieces of it that are wanted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +48,11 @@ class Job:
     key: str  # key of the run: a state of another key is not resumed
     seed: int
     stage: int = 0
+    plan: tuple[int, ...] = ()  # epochs of all stages, in a run of several
     code: str = ""  # version of the code; a state of another is resumed, and says so
+    freeze: tuple[str, ...] = ()  # patterns of names: what is kept in eval mode
+    watch: Callable[[], Mapping[str, float]] | None = None  # scores the method after each epoch; the first value counts
+    lower: bool = False  # whether less of it is better
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,12 @@ class Epoch:
 
     epoch: int  # counted from 0
     epochs: int  # of the stage
-    loss: float  # mean over the batches
+    loss: float  # mean over the steps
     parts: Mapping[str, float]  # means of the named parts of the loss
     lr: float  # of the last step
     seconds: float  # since the stage began, interruptions left out
+    stage: int = 0  # counted from 0
+    watched: Mapping[str, float] | None = None  # what `Job.watch` gave
 
 
 @dataclass(frozen=True)
@@ -72,20 +77,7 @@ class Trained:
     epochs: int  # trained to their end
     seconds: float
     messages: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _State:
-    """What resume.safetensors says beside its tensors."""
-
-    key: str
-    seed: int
-    stage: int
-    epoch: int  # epochs done
-    epochs: int
-    seconds: float
-    threads: int
-    code: str
+    best: Best | None = None  # of what `Job.watch` gave
 
 
 def train(method: nn.Module, job: Job, fabric: Fabric, on_epoch: Callable[[Epoch], None]) -> Trained:
@@ -95,13 +87,14 @@ def train(method: nn.Module, job: Job, fabric: Fabric, on_epoch: Callable[[Epoch
     of threads. Python's and torch's global generators are left as they were found.
 
     Args:
-        method: Encoder and head, initialised and on the device of `fabric`.
+        method: Encoder and head, initialised and on the device of `fabric`; what is frozen requires no gradient.
         job: What to train it on, and how.
         fabric: Device and precision.
         on_epoch: Called after each epoch, when its state is on disk.
 
     Returns:
-        How it ended. After a divergence the message names the samples of the batch.
+        How it ended; with `optim.ema`, the method has its averaged weights. After a divergence the message names the
+        samples of the batch.
 
     Raises:
         RecipeError: If a group of parameters matches none.
@@ -111,77 +104,28 @@ def train(method: nn.Module, job: Job, fabric: Fabric, on_epoch: Callable[[Epoch
         return Trained("done", 0, 0.0)
     job.folder.mkdir(parents=True, exist_ok=True)
     optimiser = make_optimiser(method, job.optim)
-    state, messages = _resume(method, optimiser, job)
     wrapped, stepper = fabric.setup(method, optimiser)
     wrapped.mark_forward_method("loss")
-    _trim_log(job.folder / LOG, state.epoch)
-    before, began = state.seconds, time.perf_counter()
-    with own_randomness(fabric.device):
-        for epoch in range(state.epoch, job.optim.epochs):
-            method.train()
-            torch.manual_seed(draw_seed(job.seed, job.stage, epoch))
-            line, problem = _epoch(_Step(wrapped, stepper, fabric, job.optim), job, epoch)
-            seconds = before + time.perf_counter() - began
+    live = Live(method, optimiser, Average(method, job.optim.ema) if job.optim.ema else None)
+    state, messages = load_state(job.folder, live, _fresh(job))
+    trim_log(job.folder, sum(job.plan[: job.stage]) + state.epoch)
+    step = _Step(wrapped, stepper, fabric, job.optim, live.average)
+    with own_randomness(fabric.device), _compiled(method, job.optim):
+        while state.epoch < job.optim.epochs:
+            began = time.perf_counter()
+            line, problem = _epoch(step, job, state.epoch)
+            state = replace(state, epoch=state.epoch + 1, seconds=state.seconds + time.perf_counter() - began)
             if problem or line is None:
                 forget_resume(job.folder)
-                return Trained("diverged", epoch, seconds, (*messages, f"In epoch {epoch + 1}: {problem}"))
-            line = Epoch(**{**asdict(line), "seconds": round(seconds, 3)})
-            _append(job.folder / LOG, json.dumps(asdict(line)))
-            _save(method, optimiser, job, epoch + 1, seconds)
+                told = (*messages, f"In epoch {state.epoch}: {problem}")
+                return Trained("diverged", state.epoch - 1, state.seconds, told)
+            state, line = _watch(live, job, state, line)
+            append_log(job.folder, json.dumps(asdict(line)))
+            save_state(job.folder, live, state)
             on_epoch(line)
-    return Trained("done", job.optim.epochs, before + time.perf_counter() - began, messages)
-
-
-def make_optimiser(method: nn.Module, optim: OptimRecipe) -> Optimizer:
-    """Build the optimiser, its parameters in groups.
-
-    Args:
-        method: Has the parameters; those that require no gradient are left out.
-        optim: Name, rates and groups; the first group that matches a parameter has it.
-
-    Returns:
-        The optimiser; each of its groups keeps its peak rate under `peak`.
-
-    Raises:
-        RecipeError: If the patterns of a group match no parameter.
-    """
-    rest = Group()
-    members: list[list[nn.Parameter]] = [[] for _ in (*optim.groups, rest)]
-    for name, parameter in method.named_parameters():
-        if parameter.requires_grad:
-            place = next(i for i, group in enumerate((*optim.groups, rest)) if _belongs(name, parameter, group))
-            members[place].append(parameter)
-    groups = []
-    for group, parameters in zip((*optim.groups, rest), members, strict=True):
-        if not parameters and group.match != ("*",):
-            raise RecipeError(f"optim.groups: {list(group.match)} match no trained parameter of {_name(method)}.")
-        if parameters:
-            peak = optim.lr if group.lr is None else group.lr
-            decay = optim.weight_decay if group.weight_decay is None else group.weight_decay
-            groups.append({"params": parameters, "lr": peak, "peak": peak, "weight_decay": decay})
-    if optim.name == "adamw":
-        return AdamW(groups, lr=optim.lr)
-    return SGD(groups, lr=optim.lr, momentum=optim.momentum, nesterov=optim.momentum > 0)
-
-
-def lr_factor(optim: OptimRecipe, progress: float) -> float:
-    """What the peak rate is multiplied by at a point of the training.
-
-    Args:
-        optim: Warm-up, schedule, steps and epochs.
-        progress: Share of the stage's steps that are done, at least 0 and below 1.
-
-    Returns:
-        A number from 0 to 1; the linear warm-up multiplies the schedule.
-    """
-    share = optim.warmup if optim.warmup < 1 else optim.warmup / optim.epochs
-    rising = min(1.0, progress / share) if share > 0 else 1.0
-    if optim.schedule == "cosine":
-        return rising * 0.5 * (1 + math.cos(math.pi * progress))
-    if optim.schedule == "step":
-        epoch = progress * optim.epochs + 1e-9  # the share of a whole epoch may fall a rounding short of it
-        return rising * 0.1 ** sum(epoch >= step for step in optim.steps)
-    return rising
+    if live.average is not None:
+        live.average.swap()
+    return Trained("done", job.optim.epochs, state.seconds, messages, state.best)
 
 
 def draw_seed(*counters: int | str) -> int:
@@ -206,19 +150,21 @@ def own_randomness(device: torch.device) -> Iterator[None]:
         torch.use_deterministic_algorithms(deterministic)
 
 
-def checkpoint_bytes(method: nn.Module, about: Mapping[str, str]) -> bytes:
-    """Weights and buffers as a safetensors file; the same bytes for the same weights.
+def step_batches(job: Job, epoch: int) -> Iterator[list[Batch]]:
+    """The batches of each step of an epoch: the only place from which training gets its data.
 
     Args:
-        method: Encoder and head.
-        about: What the file says of itself, as JSON under the metadata key `skelbench`.
+        job: Its recipe says in how many pieces a step comes.
+        epoch: Counted from 0.
 
-    Returns:
-        The file.
+    Yields:
+        The pieces of one step, one after the other; each step once.
     """
-    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in method.state_dict().items()}
-    # one key only: safetensors writes several in an order that changes from call to call
-    return bytes(save_tensors(tensors, {"skelbench": json.dumps(dict(about), sort_keys=True)}))
+    pieces = job.optim.accumulate
+    share = Share(pieces, 0, pieces)
+    batches = job.data.train_batches(job.seed, job.stage, epoch, job.optim.epochs, share=share)
+    for _, step in groupby(batches, key=lambda batch: batch.progress):
+        yield list(step)
 
 
 @dataclass(frozen=True)
@@ -229,127 +175,151 @@ class _Step:
     optimiser: Any  # as Fabric wraps it
     fabric: Fabric
     optim: OptimRecipe
+    average: Average | None
 
-    def take(self, batch: Batch) -> Loss:
-        """One step of gradient descent; of a loss that is not finite, only the loss."""
-        factor = lr_factor(self.optim, batch.progress)
+    def take(self, batches: Sequence[Batch], share: float) -> "_Losses":
+        """One step of gradient descent on the mean loss of all samples; nothing is read from the device."""
+        factor = lr_factor(self.optim, batches[0].progress, share)
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * factor
         self.optimiser.zero_grad(set_to_none=True)
-        with self.fabric.autocast():
-            loss: Loss = self.method.loss(batch)
-        if bool(torch.isfinite(loss.total)):
-            self.fabric.backward(loss.total)
-            if self.optim.clip > 0:
-                self.fabric.clip_gradients(
-                    self.method, self.optimiser, max_norm=self.optim.clip, error_if_nonfinite=False
-                )
-            self.optimiser.step()
-        return loss
+        count, losses = sum(len(batch.index) for batch in batches), _Losses(batches)
+        for batch in batches:
+            weight = len(batch.index) / count
+            with self.fabric.autocast():
+                loss = self.method.loss(batch)
+            self.fabric.backward(loss.total if len(batches) == 1 else loss.total * weight)
+            losses.add(loss.total, loss.parts, weight)
+        if self.optim.clip > 0:
+            self.fabric.clip_gradients(self.method, self.optimiser, max_norm=self.optim.clip, error_if_nonfinite=False)
+        self.optimiser.step()
+        if self.average is not None:
+            self.average.update()
+        return losses
+
+
+class _Losses:
+    """The loss of one step and its parts, left on the device."""
+
+    def __init__(self, batches: Sequence[Batch]) -> None:
+        self.index = [batch.index for batch in batches]
+        self.values: dict[str, Tensor] = {}
+
+    def add(self, total: Tensor, parts: Mapping[str, Tensor], weight: float) -> None:
+        """Add a piece, weighted by its samples."""
+        for name, value in (("", total), *parts.items()):
+            piece = value.detach().double() * weight
+            self.values[name] = self.values[name] + piece if name in self.values else piece
+
+
+class _Sums:
+    """Sums over the steps of an epoch, read from the device a few times only."""
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        self.ids, self.steps = ids, 0
+        self.sums: dict[str, float] = {}
+        self._waiting: list[_Losses] = []
+
+    def add(self, losses: _Losses) -> str:
+        """Take a step's losses; what is wrong with them, where it is known by now."""
+        self._waiting.append(losses)
+        return self.read() if len(self._waiting) >= LOOK else ""
+
+    def read(self) -> str:
+        """Read the losses that wait; a sentence on the first that is not finite, naming its samples."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return ""
+        found = iter(torch.stack([value for losses in waiting for value in losses.values.values()]).tolist())
+        for losses in waiting:
+            values = {name: next(found) for name in losses.values}
+            if not math.isfinite(values[""]):
+                return f"the loss is {values['']} {_whose(losses.index, self.ids)}"
+            self.steps += 1
+            for name, value in values.items():
+                self.sums[name] = self.sums.get(name, 0.0) + value
+        return ""
+
+    def means(self) -> dict[str, float]:
+        """Means over the steps by name, the loss itself under the empty one."""
+        return {name: value / self.steps for name, value in self.sums.items()}
 
 
 def _epoch(step: _Step, job: Job, epoch: int) -> tuple[Epoch | None, str]:
     """Train one epoch; the line for the log, and what went wrong."""
-    losses: list[float] = []
-    parts: dict[str, float] = {}
-    batch = None
-    for batch in job.data.train_batches(job.seed, job.stage, epoch, job.optim.epochs):
-        loss = step.take(batch)
-        losses.append(float(loss.total.detach()))
-        if not math.isfinite(losses[-1]):
-            return None, f"the loss is {losses[-1]} {_whose(batch, job.ids)}"
-        for name, value in loss.parts.items():
-            parts[name] = parts.get(name, 0.0) + float(value.detach())
-    if batch is None:
+    method = step.method
+    method.train()
+    hold(method.module, job.freeze)
+    torch.manual_seed(draw_seed(job.seed, job.stage, epoch))
+    sums, problem, batches = _Sums(job.ids), "", []
+    share = 1 / (job.optim.epochs * job.data.steps)
+    for batches in step_batches(job, epoch):
+        problem = sums.add(step.take(batches, share))
+        if problem:
+            return None, problem
+    if not batches:
         raise RunError("The training part gives no batch: it holds no sample.")
-    broken = [name for name, tensor in step.method.state_dict().items() if not _finite(tensor)]
-    if broken:
-        return None, f"'{broken[0]}' is not finite after the batch {_whose(batch, job.ids)}"
-    means = {name: value / len(losses) for name, value in parts.items()}
-    lr = float(step.optimiser.param_groups[0]["lr"])
-    return Epoch(epoch, job.optim.epochs, sum(losses) / len(losses), means, lr, 0.0), ""
+    problem = sums.read() or _broken(method.module, [batch.index for batch in batches], job.ids)
+    if problem:
+        return None, problem
+    means, lr = sums.means(), float(step.optimiser.param_groups[0]["lr"])
+    return Epoch(epoch, job.optim.epochs, means.pop(""), means, lr, 0.0, job.stage), ""
 
 
-def _whose(batch: Batch, ids: Sequence[str]) -> str:
-    """The samples of a batch, for a message."""
-    names = [ids[place] for place in batch.index.tolist()]
-    return f"of the samples {', '.join(names)}. Lower optim.lr, set optim.clip, or look at these recordings."
+def _watch(live: Live, job: Job, state: State, line: Epoch) -> tuple[State, Epoch]:
+    """Complete the state and the line of an epoch; where it is watched, score the weights that would be scored."""
+    state = replace(state, updates=live.average.updates if live.average is not None else 0)
+    line = replace(line, seconds=round(state.seconds, 3))
+    if job.watch is None:
+        return state, line
+    with averaged(live.average):
+        values = job.watch()
+    best = state.best or Best(line.epoch, values, 0)
+    first = next(iter(values))
+    better = values[first] < best.values[first] if job.lower else values[first] > best.values[first]
+    epoch, kept = (line.epoch, values) if better else (best.epoch, best.values)
+    return replace(state, best=Best(epoch, kept, best.looked + 1)), replace(line, watched=values)
 
 
-def _finite(tensor: Tensor) -> bool:
-    """Whether a tensor holds only finite numbers."""
-    return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
+def _fresh(job: Job) -> State:
+    """The state at the beginning of a stage."""
+    return State(
+        key=job.key,
+        seed=job.seed,
+        stage=job.stage,
+        epoch=0,
+        epochs=job.optim.epochs,
+        seconds=0.0,
+        threads=torch.get_num_threads(),
+        code=job.code,
+        plan=job.plan or (job.optim.epochs,),
+    )
 
 
-def _belongs(name: str, parameter: nn.Parameter, group: Group) -> bool:
-    """Whether a group has a parameter."""
-    return any(fnmatchcase(name, pattern) for pattern in group.match) and (parameter.ndim <= 1 or not group.vectors)
-
-
-def _name(method: nn.Module) -> str:
-    """A method and its encoder, for messages."""
-    encoder = getattr(method, "encoder", None)
-    return f"{type(method).__name__} on {type(encoder).__name__}" if encoder is not None else type(method).__name__
-
-
-def _save(method: nn.Module, optimiser: Optimizer, job: Job, epoch: int, seconds: float) -> None:
-    """Put the state after an epoch on disk."""
-    state = _State(job.key, job.seed, job.stage, epoch, job.optim.epochs, seconds, torch.get_num_threads(), job.code)
-    tensors = {f"method/{name}": tensor for name, tensor in method.state_dict().items()}
-    for place, values in optimiser.state_dict()["state"].items():
-        tensors |= {f"optim/{place}/{name}": value for name, value in values.items() if isinstance(value, torch.Tensor)}
-    text = json.dumps(asdict(state), indent=1)
-    flat = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    write_whole(job.folder / RESUME, save_tensors(flat, {"state": text}))
-    write_whole(job.folder / RESUME_JSON, f"{text}\n".encode())
-
-
-def _resume(method: nn.Module, optimiser: Optimizer, job: Job) -> tuple[_State, tuple[str, ...]]:
-    """Load the state of a training that was interrupted, if there is one of the same run."""
-    path = job.folder / RESUME
-    fresh = _State(job.key, job.seed, job.stage, 0, job.optim.epochs, 0.0, torch.get_num_threads(), job.code)
-    if not path.is_file():
-        return fresh, ()
-    content = path.read_bytes()
+@contextmanager
+def _compiled(method: nn.Module, optim: OptimRecipe) -> Iterator[None]:
+    """Run the encoder compiled while it is trained; what is scored later runs as it is written."""
+    encoder: Any = getattr(method, "encoder", method)
+    if not optim.compile:
+        yield
+        return
+    encoder.compile()
     try:
-        size = int.from_bytes(content[:8], "little")
-        state = _State(**json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["state"]))
-        if (state.key, state.seed, state.stage, state.epochs) != (job.key, job.seed, job.stage, job.optim.epochs):
-            return fresh, ()
-        tensors = load_tensors(content)
-        weights = {name.removeprefix("method/"): value for name, value in tensors.items() if name[0] == "m"}
-        method.load_state_dict(weights)
-        saved: dict[int, dict[str, Tensor]] = {}
-        for name, value in tensors.items():
-            if name.startswith("optim/"):
-                _, place, key = name.split("/", 2)
-                saved.setdefault(int(place), {})[key] = value
-        optimiser.load_state_dict({**optimiser.state_dict(), "state": saved})
-    except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise RunError(f"{path}: cannot be resumed ({str(error)[:200]}). Delete it to train from the start.") from error
-    told = [f"resumed after epoch {state.epoch} of {state.epochs}"]
-    if state.threads != fresh.threads:
-        told.append(f"begun with {state.threads} threads and resumed with {fresh.threads}: not equal bit for bit")
-    if state.code != fresh.code:
-        told.append(f"begun by skelbench {state.code} and resumed by {fresh.code}: --overwrite always starts anew")
-    return state, tuple(told)
+        yield
+    finally:
+        encoder._compiled_call_impl = None
 
 
-def forget_resume(folder: Path) -> None:
-    """Remove the resume state of a training that has ended; the half-written drafts too."""
-    for name in (RESUME, RESUME_JSON):
-        (folder / name).unlink(missing_ok=True)
-        (folder / f".{name}.draft").unlink(missing_ok=True)
+def _broken(method: nn.Module, index: Sequence[Tensor], ids: Sequence[str]) -> str:
+    """A sentence on the first weight or statistic that is not finite, naming the last samples."""
+    state = {name: tensor for name, tensor in method.state_dict().items() if tensor.is_floating_point()}
+    if not state or bool(torch.stack([torch.isfinite(tensor).all() for tensor in state.values()]).all()):
+        return ""
+    name = next(name for name, tensor in state.items() if not torch.isfinite(tensor).all())
+    return f"'{name}' is not finite after the batch {_whose(index, ids)}"
 
 
-def _append(path: Path, line: str) -> None:
-    """Add a line to the log."""
-    with path.open("a", encoding="utf-8", newline="\n") as file:
-        file.write(f"{line}\n")
-
-
-def _trim_log(path: Path, epochs: int) -> None:
-    """Keep the log of the epochs that are in the state; a kill may leave a line more, or half of one."""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
-    kept = "".join(f"{line}\n" for line in lines[:epochs])
-    write_whole(path, kept.encode())
+def _whose(index: Sequence[Tensor], ids: Sequence[str]) -> str:
+    """The samples of a step, for a message."""
+    names = [ids[place] for piece in index for place in piece.tolist()]
+    return f"of the samples {', '.join(names)}. Lower optim.lr, set optim.clip, or look at these recordings."

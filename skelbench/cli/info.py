@@ -149,7 +149,7 @@ def _protocol_names(dataset: str) -> list[str]:
 def _network(kind: Any, name: str, dataset: str | None, recipe: str) -> dict[str, Any]:
     """A model's or method's title, source and recipes; its size on a data set."""
     from skelbench import registry
-    from skelbench.recipe import plugin_card
+    from skelbench.blocks import plugin_card
 
     card = plugin_card(registry.find(kind, name))
     facts: dict[str, Any] = {
@@ -159,9 +159,10 @@ def _network(kind: Any, name: str, dataset: str | None, recipe: str) -> dict[str
         "recipes": [{"when": _conditions(block.when), "source": block.source} for block in card.recipe],
     }
     if dataset is not None:
-        from skelbench.run import RunRequest, preview_runs
+        from skelbench.request import RunRequest
+        from skelbench.run import preview_runs
 
-        chosen: dict[str, Any] = {"models": (name,)} if kind == "models" else {"method": name}
+        chosen: dict[str, Any] = {"models": (name,)} if kind == "models" else {"methods": (name,)}
         preview = preview_runs(RunRequest(dataset=dataset, recipe=recipe, **chosen))[0]
         facts |= {"dataset": dataset, "parameters": preview.sizes.parameters, "gflops": preview.sizes.gflops}
     return facts

@@ -13,7 +13,9 @@ from skelbench.cli import output
 from skelbench.cli.options import PATH, dry_run_option, json_option, overwrite_option
 
 if TYPE_CHECKING:
-    from skelbench.execute import Preview, Progress
+    from skelbench.cell import Progress
+    from skelbench.execute import Preview
+    from skelbench.recipe import Setting
     from skelbench.run import RunResult
 
 EXAMPLES = """\b
@@ -21,6 +23,8 @@ Examples:
   skelbench run --dataset nw_ucla --model lite --seeds 3
   skelbench run --dataset nw_ucla --method posestats --dry-run
   skelbench run --dataset data/mine --model ./mynet.py -o optim.lr=0.05 -o model.width=96
+  skelbench run --dataset nw_ucla --model lite --tune -o optim.lr=0.05
+  skelbench run --dataset nw_ucla --model lite --evaluation linear --init runs/ntu60/xsub/lite-supervised-joint/1a2b3c4d
 """
 
 
@@ -31,14 +35,29 @@ Examples:
 @click.option(
     "--model", "models", multiple=True, help="Name or path; repeat for several.  [default: the method's, or lite]"
 )
-@click.option("--method", help="Name or path.  [default: the model's, or supervised]")
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    help="Name or path; repeat for several.  [default: the model's, or supervised]",
+)
 @click.option(
     "--streams", multiple=True, help="Such as joint,bone for one network on both; repeat for several networks."
 )
 @click.option("--recipe", default="default", show_default=True, help="Name of a recipe, or path of a TOML file.")
+@click.option(
+    "--evaluation",
+    type=click.Choice(["supervised", "linear", "finetune"]),
+    help="linear: a new head on a frozen encoder; finetune: a new head, all trained.  [default: supervised]",
+)
+@click.option("--labels", type=float, help="Share of the training labels, the same of every class, such as 0.05.")
+@click.option("--init", help="Start from a run, a folder of its seeds, or a file of weights.")
 @click.option("-o", "overrides", multiple=True, metavar="KEY=VALUE", help="One value, such as optim.lr=0.05; repeat.")
 @click.option("--seeds", type=click.IntRange(min=1), help="Run the seeds 0 to N-1.  [default: 1]", metavar="N")
 @click.option("--seed", type=click.IntRange(min=0), multiple=True, help="Run this seed; repeat for several.")
+@click.option("--fold", "folds", type=click.IntRange(min=0), multiple=True, help="Only this fold.  [default: all]")
+@click.option("--tune", is_flag=True, help="Score a validation part cut out of the training part; test is not touched.")
+@click.option("--oracle", is_flag=True, help="Also report the best epoch on the test part, under that name.")
 @click.option("--from", "record", type=PATH, help="Repeat the run of a record.json.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--precision", default="32-true", show_default=True, help="32-true or bf16-mixed.")
@@ -53,13 +72,12 @@ def command(*, dry_run: bool, as_json: bool, record: Path | None, **given: Any) 
     A run that is done says so; one that was stopped goes on where it was. --dry-run prints every value with the
     layer and the source it came from, pushes one batch through, and says what the run will cost.
     """
-    from skelbench.run import RunRequest, preview_runs, run
+    from skelbench.request import RunRequest, request_from
+    from skelbench.run import preview_runs, run
 
     seeds = _seeds(given.pop("seeds"), given.pop("seed"))
     given["streams"] = tuple(tuple(part.strip() for part in text.split(",")) for text in given["streams"])
     if record is not None:
-        from skelbench.run import request_from
-
         request = request_from(record, _only_where(given), seeds=seeds)
     elif given["dataset"] is None:
         raise click.UsageError("Name a store with --dataset, or a record with --from.")
@@ -84,12 +102,12 @@ def _seeds(count: int | None, named: tuple[int, ...]) -> tuple[int, ...]:
 
 def _only_where(given: dict[str, Any]) -> dict[str, Any]:
     """What may be said beside --from: where and whether to run, not what."""
-    what = ("dataset", "protocol", "splits", "models", "method", "streams", "overrides", "limit", "precision", "recipe")
+    where = ("device", "threads", "overwrite")
     source = click.get_current_context().get_parameter_source
-    for name in what:
+    for name in given.keys() - set(where):
         if source(name) is click.core.ParameterSource.COMMANDLINE:
             raise click.UsageError(f"--from repeats a record as it is; leave --{name.removesuffix('s')} out.")
-    return {name: value for name, value in given.items() if name not in what}
+    return {name: given[name] for name in where}
 
 
 @contextmanager
@@ -157,26 +175,35 @@ def _result_json(result: RunResult) -> dict[str, Any]:
 
 
 def _show_previews(previews: list[Preview]) -> None:
-    """Tables of values with layers and sources, then what each run would cost."""
+    """Tables of values with layers and sources, stage by stage, then what each run would cost."""
+    from skelbench.standing import duration
+
     for preview in previews:
         click.echo(f"{preview.name}\n")
-        rows = [
-            {"key": key, "value": _text(setting.value), "layer": setting.layer, "source": setting.source}
-            for key, setting in preview.settings.items()
-        ]
-        output.table(rows, ("key", "value", "layer", "source"))
+        for title, settings in preview.stages:
+            if len(preview.stages) > 1:
+                click.echo(f"{title}\n")
+            output.table(_rows(settings), ("key", "value", "layer", "source"))
+            click.echo()
         gflops = preview.sizes.gflops
-        click.echo()
         output.pairs({
             "run folder": preview.folder,
             "parts": f"{preview.train:,} training samples, {preview.test:,} test samples",
             "size": f"{preview.sizes.parameters:,} parameters"
             + (f", {gflops:.3f} GFLOPs (multiply-accumulates) a sample" if gflops is not None else ""),
-            "cost": f"about {_duration(preview.seconds)} a seed on {preview.device}, by one step"
+            "cost": f"about {duration(preview.seconds)} a seed on {preview.device}, by one step"
             if preview.seconds
             else f"no training by gradient; on {preview.device}",
         })  # fmt: skip
         click.echo("\n".join(f"note: {message}" for message in preview.messages), err=True)
+
+
+def _rows(settings: dict[str, Setting]) -> list[dict[str, str]]:
+    """Settings as rows of a table."""
+    return [
+        {"key": key, "value": _text(setting.value), "layer": setting.layer, "source": setting.source}
+        for key, setting in settings.items()
+    ]
 
 
 def _preview_json(preview: Preview) -> dict[str, Any]:
@@ -186,6 +213,10 @@ def _preview_json(preview: Preview) -> dict[str, Any]:
         "key": preview.key,
         "folder": str(preview.folder),
         "values": {key: vars(setting) for key, setting in preview.settings.items()},
+        "stages": [
+            {"title": title, "values": {key: vars(setting) for key, setting in settings.items()}}
+            for title, settings in preview.stages
+        ],
         "train": preview.train,
         "test": preview.test,
         "chance": preview.chance,
@@ -202,11 +233,3 @@ def _text(value: Any) -> str:
     import json
 
     return json.dumps(value, ensure_ascii=False)
-
-
-def _duration(seconds: float) -> str:
-    """Seconds for people."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"

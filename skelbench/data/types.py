@@ -52,7 +52,8 @@ class Batch:
     salt: int = 0  # of the pass over the data, for the same
 
 
-class Share(NamedTuple):
+@dataclass(frozen=True)
+class Share:
     """Which of the samples of each step are wanted: some of the equal pieces that a step is cut into."""
 
     pieces: int = 1  # that a step is cut into, in its order; those of the first ones may be a sample larger

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from skelbench import registry
+from skelbench.blocks import conflicts, plugin_card
 from skelbench.data.types import Batch, Clip, InputSpec, Task
 from skelbench.methods.method import learns_by_gradient, method_class
 from skelbench.models.encoder import check_hyper_parameters, encoder_class
-from skelbench.recipe import conflicts, default_choice, plugin_card
+from skelbench.recipe import default_choice
 from skelbench.skeletons import load_layout
 
 CLASSES = 3

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from skelbench import registry
 from skelbench.data.types import InputSpec
 from skelbench.models.encoder import check_hyper_parameters, encoder_class
-from skelbench.recipe import conflicts, plugin_card
+from skelbench.blocks import conflicts, plugin_card
 from skelbench.skeletons import layout_names, load_layout
 
 LAYOUTS = layout_names()

@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skelbench import recipe as recipes
 from skelbench import registry
+from skelbench.blocks import Block, conflicts, read_card
 from skelbench.data.types import DataRecipe
 from skelbench.errors import RecipeError, UsageError
-from skelbench.recipe import Ask, Block, OptimRecipe, Resolved, conflicts, default_choice, parse_override, resolve
+from skelbench.optimise import OptimRecipe
+from skelbench.recipe import DEFAULTS, Ask, Resolved, default_choice, parse_override, resolve
 
 NET = """
 from torch import nn
@@ -49,7 +50,7 @@ def test_the_defaults_set_every_key() -> None:
         *(f"data.{name}" for name in DataRecipe.model_fields),
         *(f"optim.{name}" for name in OptimRecipe.model_fields),
     }
-    first = recipes._read_card(recipes.DEFAULTS).recipe[0]
+    first = read_card(DEFAULTS).recipe[0]
     assert set(first.values) == keys
     assert first.when == {}
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from skelbench.run import RunRequest, run
+from skelbench.request import RunRequest
+from skelbench.run import run
 from skelbench.standing import read_standing
 
 pytestmark = pytest.mark.usefixtures("store")
@@ -20,7 +21,8 @@ import sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from skelbench.run import RunRequest, run
+from skelbench.request import RunRequest
+from skelbench.run import run
 run(RunRequest(dataset="nw_ucla", overrides=tuple(sys.argv[2:]), device="cpu", runs=Path(sys.argv[1])))
 """
 

@@ -11,10 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from skelbench.cell import Progress
 from skelbench.errors import RecipeError, RunError, SplitError, UsageError
-from skelbench.execute import Progress
+from skelbench.plan import plan_runs
 from skelbench.record import read_record
-from skelbench.run import RunRequest, RunResult, plan_runs, preview_runs, request_from, run
+from skelbench.request import RunRequest, request_from
+from skelbench.run import RunResult, preview_runs, run
 from skelbench.standing import read_standing
 from skelbench.store.reader import open_store
 from skelbench.store.writer import write_store
@@ -70,7 +72,7 @@ def test_a_run_leaves_what_others_read() -> None:
 
 
 def test_the_record_can_be_computed_again_from_the_predictions() -> None:
-    result = one(request("optim.epochs=0", method="posestats"))
+    result = one(request("optim.epochs=0", methods=("posestats",)))
     table = pd.read_parquet(result.folder / "predictions.parquet")
     right = np.stack(table["logits"]).argmax(1) == table["target"]
     assert result.record is not None
@@ -82,7 +84,7 @@ def test_the_record_can_be_computed_again_from_the_predictions() -> None:
 def test_the_baselines_order_themselves() -> None:
     found = {}
     for method in ("majority", "centroid", "posestats"):
-        record = one(request("optim.epochs=0", method=method)).record
+        record = one(request("optim.epochs=0", methods=(method,))).record
         assert record is not None
         found[method] = record.metrics["top1"].value or 0
     assert found["majority"] == pytest.approx(1 / 3)
@@ -135,7 +137,7 @@ def test_the_key_follows_what_is_computed_and_nothing_else(net: Callable[[str], 
     assert key(request(seeds=(5,), threads=2, runs=tmp_path / "elsewhere")) == base
     assert key(request("optim.lr=0.1")) == base  # the value that the recipe has anyway
     others = [
-        request("optim.lr=0.2"), request(limit=12), request(precision="bf16-mixed"), request(method="posestats"),
+        request("optim.lr=0.2"), request(limit=12), request(precision="bf16-mixed"), request(methods=("posestats",)),
         request(streams=(("bone",),)), request(streams=(("joint", "bone"),)),
     ]  # fmt: skip
     keys = {key(asked) for asked in others}
@@ -154,7 +156,7 @@ def test_streams_are_one_network_or_several() -> None:
 
 
 def test_a_limit_thins_both_parts_evenly() -> None:
-    result = one(request("optim.epochs=0", limit=9, method="posestats"))
+    result = one(request("optim.epochs=0", limit=9, methods=("posestats",)))
     assert result.record is not None
     assert (result.record.split.train, result.record.split.test, result.record.limit) == (9, 9, 9)
     assert result.record.metrics["per_class_support"].per_class == (3, 3, 3, 0, 0, 0, 0, 0, 0, 0)
@@ -231,7 +233,7 @@ def test_persons_without_a_slot_are_counted_in_the_record(
         store.parent / "crowd", card, info.origin, samples=samples, lengths=[len(s.frame) for s in samples], rejects=[]
     )
     said: list[Progress] = []
-    (result,) = run(replace(request(method="majority"), dataset="crowd", overrides=()), said.append)
+    (result,) = run(replace(request(methods=("majority",)), dataset="crowd", overrides=()), said.append)
     assert result.record is not None
     assert result.record.messages == told
     assert any("3 of 10 classes occur" in progress.text for progress in said)
@@ -261,7 +263,7 @@ def test_the_preview_prints_every_value_and_writes_no_run() -> None:
 
 @pytest.mark.parametrize("method", ["majority", "centroid", "posestats"])
 def test_what_is_fitted_can_be_previewed(method: str) -> None:
-    (shown,) = preview_runs(RunRequest(dataset="nw_ucla", method=method))
+    (shown,) = preview_runs(RunRequest(dataset="nw_ucla", methods=(method,)))
     assert shown.seconds == 0
 
 
@@ -272,7 +274,7 @@ def test_what_is_fitted_can_be_previewed(method: str) -> None:
         ({"protocol": "xvew"}, UsageError, "No protocol 'xvew' .*Did you mean 'xview'"),
         ({"models": ("lita",)}, UsageError, "Did you mean 'lite'"),
         ({"models": ("./nowhere.py",)}, UsageError, r"No file \./nowhere\.py"),
-        ({"method": "supervized"}, UsageError, "Did you mean 'supervised'"),
+        ({"methods": ("supervized",)}, UsageError, "Did you mean 'supervised'"),
         ({"recipe": "smal"}, RecipeError, "Did you mean 'small'"),
         ({"overrides": ("optim.lrr=1",)}, RecipeError, r"Did you mean 'optim\.lr'"),
         ({"overrides": ('data.prepare=["by-idd"]',)}, RecipeError, "by-id"),
@@ -324,7 +326,7 @@ def test_what_only_shows_when_a_cell_is_built_is_an_error_of_its_result(changes:
 
 
 def test_epochs_for_what_has_no_loss_are_refused() -> None:
-    result = one(request("optim.epochs=3", method="posestats"))
+    result = one(request("optim.epochs=3", methods=("posestats",)))
     assert "Posestats has no loss, but optim.epochs is 3" in result.message
 
 
@@ -339,7 +341,7 @@ def test_all_protocols_run_one_after_the_other(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     rule = 'title="x"\nsource="me"\ntest="rest"\n'
     path.write_text(f"[protocols.a]\n{rule}train={{subject=[1]}}\n[protocols.b]\n{rule}train={{camera=[1]}}\n")
-    results = run(request("optim.epochs=0", splits=str(path), protocol="all", method="posestats"))
+    results = run(request("optim.epochs=0", splits=str(path), protocol="all", methods=("posestats",)))
     assert [result.record.protocol for result in results if result.record] == ["a", "b"]
 
 
@@ -377,7 +379,7 @@ def test_a_record_is_repeated_whatever_the_recipes_say(net: Callable[[str], str]
 def test_what_is_no_longer_the_recorded_run_is_refused(net: Callable[[str], str], tmp_path: Path) -> None:
     path = one(request(models=(net("self.conv(x)"),))).folder / "record.json"
     net("self.conv(x) * 2")
-    with pytest.raises(UsageError, match=r"a file or setting differs. To run it nevertheless: skelbench run"):
+    with pytest.raises(UsageError, match=r"the file .*mynet.py \(digest \w+, recorded \w+\) differs. To run it nev"):
         run(request_from(path, {}))
     path.write_text("{}")
     with pytest.raises(RunError, match="schema_version"):

@@ -13,12 +13,12 @@ from lightning_fabric import Fabric
 from torch import nn
 from torch.nn import functional
 
-from skelbench.data.types import Batch, Clip
+from skelbench.data.types import Batch, Clip, Share
 from skelbench.errors import RecipeError, RunError
 from skelbench.methods.method import Loss
-from skelbench.recipe import Group, OptimRecipe
-from skelbench.standing import RESUME
-from skelbench.train import LOG, Epoch, Job, Trained, draw_seed, lr_factor, make_optimiser, train
+from skelbench.optimise import Group, OptimRecipe, lr_factor, make_optimiser
+from skelbench.standing import LOG, RESUME
+from skelbench.train import Epoch, Job, Trained, draw_seed, train
 
 OPTIM = OptimRecipe(
     name="sgd", lr=0.1, momentum=0.9, weight_decay=1e-3, epochs=4, warmup=0.25, schedule="cosine", steps=(), clip=0.0,
@@ -41,16 +41,19 @@ class Net(nn.Module):
 class Data:
     """Learnable, counter-based."""
 
+    steps = STEPS
+
     def __init__(self, scale: float = 1.0) -> None:
         self.scale = scale
 
-    def train_batches(self, seed: int, stage: int, epoch: int, epochs: int) -> Iterator[Batch]:
+    def train_batches(self, seed: int, stage: int, epoch: int, epochs: int, *, share: Share) -> Iterator[Batch]:
         for step in range(STEPS):
             generator = torch.Generator().manual_seed(draw_seed(seed, stage, epoch, step))
-            x = torch.randn(6, 4, 1, 1, generator=generator) * self.scale
-            index = torch.arange(6)
-            clip = Clip(x, torch.zeros_like(index), index, torch.zeros(6))
-            yield Batch((clip,), index, (x[:, 0, 0, 0] > 0).long(), 1, {}, (epoch + step / STEPS) / epochs)
+            whole = torch.randn(6, 4, 1, 1, generator=generator) * self.scale
+            for index in torch.arange(6).tensor_split(share.pieces)[share.first : share.first + share.count]:
+                x, place = whole[index], torch.arange(len(index))
+                clip = Clip(x, torch.zeros_like(place), place, torch.zeros(len(index)))
+                yield Batch((clip,), index, (x[:, 0, 0, 0] > 0).long(), 1, {}, (epoch + step / STEPS) / epochs)
 
 
 def net(seed: int = 0) -> Net:
@@ -186,11 +189,16 @@ def test_the_schedules() -> None:
     plain = OPTIM.model_copy(update={"warmup": 0.0})
     assert lr_factor(plain, 0.0) == 1
     assert lr_factor(plain, 0.5) == pytest.approx(0.5)
-    assert lr_factor(OPTIM, 0.0) == 0
     assert lr_factor(OPTIM, 0.125) == pytest.approx(0.5 * lr_factor(plain, 0.125))
+    warm = [
+        lr_factor(plain.model_copy(update={"warmup": 0.5, "schedule": "constant"}), at / 8, 1 / 8) for at in range(8)
+    ]
+    assert warm == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1, 1, 1])  # no step is wasted on a rate of 0
     step = plain.model_copy(update={"schedule": "step", "steps": (2, 3)})
     assert [lr_factor(step, epoch / 4) for epoch in range(4)] == pytest.approx([1, 1, 0.1, 0.01])
     thirds = step.model_copy(update={"epochs": 3, "steps": (1, 2)})
     assert [lr_factor(thirds, epoch / 3) for epoch in range(3)] == pytest.approx([1, 0.1, 0.01])
     epochs = plain.model_copy(update={"schedule": "constant", "warmup": 2.0})
-    assert [lr_factor(epochs, epoch / 4) for epoch in range(4)] == [0, 0.5, 1, 1]
+    assert [lr_factor(epochs, epoch / 4, 1 / 4) for epoch in range(4)] == [0.5, 1, 1, 1]
+    ramp = epochs.model_copy(update={"warmup_by": "epoch"})
+    assert [lr_factor(ramp, at / 12, 1 / 12) for at in range(8)] == pytest.approx([0.5] * 3 + [1.0] * 5)

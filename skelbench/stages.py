@@ -1,0 +1,229 @@
+"""One stage at work: its data prepared, its method built, loaded, fitted, frozen, and tried on a batch."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from skelbench.cell import Cell, Planned
+from skelbench.errors import UsageError
+from skelbench.evaluate import chance
+from skelbench.freeze import freeze
+from skelbench.initial import Source, Weights, classes_digest, load_weights, parse_weights, read_weights, warnings
+from skelbench.methods.method import learns_by_gradient
+from skelbench.parts import Parts, stage_parts
+from skelbench.preflight import Flight, check_gradient, fit, guarded, push
+from skelbench.record import Init
+from skelbench.resume import checkpoint_bytes
+from skelbench.standing import stage_file
+from skelbench.train import draw_seed, own_randomness
+
+
+@dataclass(frozen=True)
+class Running:
+    """A stage, ready to be trained."""
+
+    cell: Cell
+    place: int  # of the stage, counted from 0
+    fabric: Fabric
+    parts: Parts
+    method: Any  # a Method, with weights loaded and frozen as the stage says
+    init: Init | None  # what was loaded
+    fitting: float  # seconds
+    messages: tuple[str, ...]
+
+    @property
+    def plan(self) -> Planned:
+        """What was settled of it."""
+        return self.cell.stages[self.place]
+
+    @property
+    def scored(self) -> bool:
+        """Whether it is the last."""
+        return self.place == len(self.cell.stages) - 1
+
+    @property
+    def situation(self) -> str:
+        """Samples, classes and chance, in a sentence."""
+        split, task, parts = self.plan.split, self.parts.task, self.parts
+        metric, classes = split.protocol.metric, f"{len(task.classes)} classes"
+        if task.kind == "single":
+            occur = np.unique(np.concatenate([parts.train_items.target, parts.test_items.target])).size
+            classes = f"{occur} of {classes} occur" if occur < len(task.classes) else classes
+        if not self.scored:
+            return f"{self._which}{len(split.train)} training samples, {classes}"
+        samples = (
+            f"{len(split.train)} training and {len(split.test)} {'validation' if split.carved else 'test'} samples"
+        )
+        return f"{self._which}{samples}, {classes}; chance {metric} {100 * chance(metric, len(task.classes)):.1f} %"
+
+    @property
+    def title(self) -> str:
+        """What the stage is, in a line."""
+        plan, resolved = self.plan, self.plan.resolved
+        words = [f"{resolved.ask.dataset}/{resolved.ask.protocol} {resolved.model.name}-{resolved.method.name}"]
+        words += [f"{100 * plan.labels:.4g} % of the labels"] if plan.labels is not None else []
+        if self.init is not None:
+            words.append(f"from {self.init.given}: {self.init.loaded} tensors loaded, {len(self.init.new)} new")
+        words += [f"frozen: {', '.join(plan.freeze)}"] if plan.freeze else []
+        return f"{self._which}{', '.join(words)}"
+
+    @property
+    def _which(self) -> str:
+        """Which of several stages it is; empty for the only one."""
+        count = len(self.cell.stages)
+        return f"stage {self.place + 1} of {count}: " if count > 1 else ""
+
+
+def make_fabric(device: str, precision: str) -> Fabric:
+    """Device and precision of a run.
+
+    Args:
+        device: `auto` (the GPU where there is one), `cpu`, `cuda` or `cuda:N`.
+        precision: `32-true` or `bf16-mixed`.
+
+    Returns:
+        Fabric on that one device.
+
+    Raises:
+        UsageError: If there is no such device or precision.
+    """
+    if precision not in ("32-true", "bf16-mixed"):
+        raise UsageError(f"No precision '{precision}'. Known: 32-true, bf16-mixed.")
+    name, _, place = device.partition(":")
+    if name not in ("auto", "cpu", "cuda") or (place and (name != "cuda" or not place.isdecimal())):
+        raise UsageError(f"No device '{device}'. Known: auto, cpu, cuda, cuda:N.")
+    there = torch.cuda.device_count()
+    if name == "cuda" and int(place or 0) >= there:
+        raise UsageError(f"No device '{device}': torch sees {there} CUDA devices. Use --device cpu.")
+    if name == "cpu" or not there:
+        return Fabric(accelerator="cpu", devices=1, precision=precision)  # type: ignore[arg-type]  # checked above
+    return Fabric(accelerator="cuda", devices=[int(place or 0)], precision=precision)  # type: ignore[arg-type]  # as above
+
+
+def begin(cell: Cell, place: int, fabric: Fabric, *, before: nn.Module | None = None, few: bool = False) -> Running:
+    """Make a stage ready: its parts, its method with weights loaded, fitted and frozen; one batch pushed through.
+
+    Args:
+        cell: The run.
+        place: Of the stage, counted from 0.
+        fabric: Device and precision.
+        before: The method that it starts from instead of the file that the stage before left.
+        few: Only to see whether it works: one batch of each part, and nothing is fitted.
+
+    Returns:
+        The stage.
+
+    Raises:
+        RunError: If data, model and method do not fit together.
+        RecipeError: If the recipe cannot be carried out on this data, or weights do not fit.
+    """
+    plan = cell.stages[place]
+    parts = stage_parts(plan, fabric.device, scored=place == len(cell.stages) - 1, few=few)
+    with own_randomness(fabric.device):
+        method = _build(cell, place, parts)
+        weights, named = _weights(cell, place, method, before), about(cell, place)
+        init = None if weights is None else load_weights(method, weights, named, plan.head)
+        method.to(fabric.device)
+        whole = init is not None and not init.new
+        loaded = [name for name, there in (("encoder", init is not None), ("method", whole)) if there]
+        fitting = 0.0 if few else fit(method, parts.train.batches, loaded=loaded)
+        freeze(method, plan.freeze)
+    told = () if weights is None else warnings(weights, named)
+    stage = Running(cell, place, fabric, parts, method, init, fitting, told)
+    if whole or not (few and fits(method)):  # what is not fitted has nothing to predict
+        try_batch(stage)
+    return stage
+
+
+def rehearse(cell: Cell, fabric: Fabric) -> Iterator[Running]:
+    """Try every stage on a batch, each starting from the untrained one before.
+
+    Args:
+        cell: The run.
+        fabric: Device and precision.
+
+    Yields:
+        The stages, not to be trained.
+
+    Raises:
+        RunError, RecipeError: As `begin`.
+    """
+    before: nn.Module | None = None
+    for place in range(len(cell.stages)):
+        stage = begin(cell, place, fabric, before=before, few=True)
+        yield stage
+        before = stage.method
+
+
+def try_batch(stage: Running) -> Flight:
+    """Push one batch through loss and predict.
+
+    Raises:
+        RunError: If data, model and method do not fit together.
+    """
+    optim, seed, parts = stage.plan.resolved.optim, stage.cell.seed, stage.parts
+    check_gradient(stage.method, optim)
+    train_batch = None
+    if learns_by_gradient(type(stage.method)) and optim.epochs:
+        train_batch = next(islice(parts.train.train_batches(seed, stage.place, 0, optim.epochs), 1))
+    with own_randomness(stage.fabric.device):
+        torch.manual_seed(draw_seed("push", seed))
+        return push(stage.method, train_batch, next(islice(parts.test.batches(), 1)), outputs=parts.outputs)
+
+
+def fits(method: nn.Module) -> bool:
+    """Whether something in a method is learnt otherwise than by gradient."""
+    return any(callable(getattr(module, "fit", None)) for module in method.modules())
+
+
+def about(cell: Cell, place: int) -> dict[str, str]:
+    """What the weights of a stage say of themselves.
+
+    Args:
+        cell: The run.
+        place: Of the stage, counted from 0.
+
+    Returns:
+        Texts by name; `classes` is a digest of their names.
+    """
+    stage = cell.stages[place]
+    return {
+        "key": cell.key,
+        "seed": str(cell.seed),
+        "model": stage.resolved.model.name,
+        "method": stage.resolved.method.name,
+        "classes": classes_digest(stage.split.classes),
+        "layout": stage.store.card.layout.name,
+        "streams": "+".join(stage.resolved.data.streams),
+    }
+
+
+def _build(cell: Cell, place: int, parts: Parts) -> Any:
+    """Encoder and method, initialised from the seed alone."""
+    torch.manual_seed(draw_seed("init", cell.seed, *([place] if place else [])))
+    model, method = cell.stages[place].resolved.model, cell.stages[place].resolved.method
+    encoder = guarded(lambda: model.cls(parts.spec, **model.values), f"{model.name} cannot be built")
+    return guarded(
+        lambda: method.cls(encoder, parts.task, parts.spec, **method.values),
+        f"{method.name} on {model.name} cannot be built",
+    )
+
+
+def _weights(cell: Cell, place: int, method: nn.Module, before: nn.Module | None) -> Weights | None:
+    """What a stage starts from, if not from random weights."""
+    source = cell.stages[place].init
+    if isinstance(source, Source):
+        return read_weights(source, getattr(method, "encoder", method))
+    if source is None:
+        return None
+    path = cell.folder / stage_file(place - 1)
+    content = path.read_bytes() if before is None else checkpoint_bytes(before, about(cell, place - 1))
+    init = Init(kind="previous", given="previous", sha256=hashlib.sha256(content).hexdigest())
+    return parse_weights(content, init, str(path))
