@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from skelbench.blocks import Head
 from skelbench.errors import RecipeError, RunError, UsageError
+from skelbench.models.checkpoint import read_authors
 from skelbench.record import Init, Record, read_record
 from skelbench.standing import CHECKPOINT, RECORD
 from skelbench.workspace import expanded
@@ -222,7 +223,8 @@ def _of_seed(path: Path, seed: int, fold: int | None) -> tuple[Path, bool]:
 
 def _authors(source: Source, encoder: nn.Module, init: Init) -> Weights:
     """Weights of other people, under our names."""
-    raise RecipeError(f"init {source.given}: {type(encoder).__name__} has no CHECKPOINT that maps its authors' names.")
+    found = read_authors(source.path, getattr(encoder, "CHECKPOINT", {}), encoder.state_dict())
+    return Weights(found.tensors, {}, init.model_copy(update={"source": found.repository}))
 
 
 def _about(content: bytes) -> dict[str, str]:

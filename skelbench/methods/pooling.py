@@ -20,8 +20,9 @@ def pool_mean(features: Float[Tensor, "rows features frames joints"], clip: Clip
     rows = features.mean((2, 3))
     count = clip.start.shape[0]
     total = rows.new_zeros(count, rows.shape[1]).index_add(0, clip.sample, rows)
-    persons = torch.bincount(clip.sample, minlength=count).clamp(min=1)
-    return total / persons[:, None].to(total.dtype)
+    # not bincount, which reads a number back from the device
+    persons = rows.new_zeros(count).index_add(0, clip.sample, torch.ones_like(rows[:, 0])).clamp(min=1)
+    return total / persons[:, None]
 
 
 def place_by_slot(

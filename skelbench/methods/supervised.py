@@ -1,6 +1,7 @@
 """Learn the labels: pooled features, a linear head, and the loss that the kind of target asks for."""
 
 import math
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -10,6 +11,7 @@ from torch.nn import functional
 from skelbench.data.types import Batch, InputSpec, Task
 from skelbench.errors import RecipeError
 from skelbench.methods.method import Loss
+from skelbench.methods.mixup import Mixed, beta_table, mix
 from skelbench.methods.pooling import pool_mean
 from skelbench.models.encoder import Encoder
 
@@ -19,7 +21,16 @@ KINDS = ("single", "multi", "score")
 class Supervised(nn.Module):
     """Cross-entropy for one class, binary cross-entropy for several, squared error for a score."""
 
-    def __init__(self, encoder: Encoder, task: Task, spec: InputSpec, *, label_smoothing: float = 0.0) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        task: Task,
+        spec: InputSpec,
+        *,
+        label_smoothing: float = 0.0,
+        class_weights: Literal["none", "balanced"] = "none",
+        mixup: float = 0.0,
+    ) -> None:
         """Put a linear head on an encoder.
 
         Args:
@@ -27,19 +38,32 @@ class Supervised(nn.Module):
             task: What is to be learnt.
             spec: What the clips look like; not used.
             label_smoothing: Share of the target spread over all classes, in [0, 1); only for one class a sample.
+            class_weights: `balanced` weights a sample by n / (classes * samples of its class), as scikit-learn does;
+                only for one class a sample.
+            mixup: Parameter of the Beta distribution from which shares of mixed samples are drawn; 0 mixes nothing.
 
         Raises:
-            RecipeError: If the kind of target is one that this method does not learn, or the share is out of range.
+            RecipeError: If the kind of target is one that this method does not learn, or a value does not suit it.
         """
         super().__init__()
         if task.kind not in KINDS:
             raise RecipeError(f"supervised learns targets of the kinds {', '.join(KINDS)}; found '{task.kind}'.")
         if not 0 <= label_smoothing < 1:
             raise RecipeError(f"method.label_smoothing is {label_smoothing}, expected at least 0 and below 1.")
+        if class_weights == "balanced" and task.kind != "single":
+            raise RecipeError(
+                f"method.class_weights balances one class a sample; found a target of kind '{task.kind}'."
+            )
+        if not (mixup == 0 or 1e-3 <= mixup <= 1e3):
+            raise RecipeError(f"method.mixup is {mixup}, expected 0, or 0.001 to 1000.")
         self.encoder = encoder
         self.kind = task.kind
         self.label_smoothing = label_smoothing
         self.head = nn.Linear(encoder.out_channels, 1 if task.kind == "score" else len(task.classes))
+        # neither is learnt, so neither is in a checkpoint
+        weights = _balanced(task.train_counts) if class_weights == "balanced" else None
+        self.register_buffer("class_weights", weights, persistent=False)
+        self.register_buffer("shares", beta_table(mixup) if mixup else None, persistent=False)
 
     def loss(self, batch: Batch) -> Loss:
         """Mean over the clips of a batch.
@@ -48,22 +72,16 @@ class Supervised(nn.Module):
             batch: A training batch; NaN in a target of several classes, or in a score, is left out.
 
         Returns:
-            The loss; of one class a sample with the part `accuracy`, in [0, 1], of the augmented clips.
+            The loss; of one class a sample with the part `accuracy`, in [0, 1], of the augmented clips, and where
+            samples are mixed as share of what each one holds of the class found.
         """
-        logits = self._logits(batch)
-        target = batch.target.expand(logits.shape[0], *batch.target.shape).flatten(0, 1)
-        logits = logits.flatten(0, 1)
-        if self.kind == "single":
-            accuracy = (logits.detach().argmax(1) == target).float().mean()
-            total = functional.cross_entropy(logits, target, label_smoothing=self.label_smoothing)
-            return Loss(total, {"accuracy": accuracy})
-        given = ~target.isnan()
-        known = torch.where(given, target, 0)
-        if self.kind == "multi":
-            each = functional.binary_cross_entropy_with_logits(logits, known, reduction="none")
-        else:
-            each = (logits[:, 0] - known).square()
-        return Loss((each * given).sum() / given.sum().clamp(min=1), {})
+        mixed = None if self.shares is None else mix(batch, self.shares)
+        logits = self._logits(batch if mixed is None else mixed.batch)
+        each, given, right = self._terms(logits, batch.target)
+        if mixed is not None:
+            each, given, right = self._blend(logits, batch.target, mixed)
+        total = each.sum() / given.sum().clamp(min=1e-12 if self.kind == "single" else 1)
+        return Loss(total, {"accuracy": right.mean()} if self.kind == "single" else {})
 
     def predict(self, batch: Batch) -> Float[Tensor, "samples outputs"]:
         """Logits of each sample.
@@ -82,3 +100,36 @@ class Supervised(nn.Module):
         pooled = [pool_mean(self.encoder(clip.x, clip.slot), clip) for clip in batch.clips]
         logits: Tensor = self.head(torch.stack(pooled))
         return logits
+
+    def _terms(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss of each clip of each sample, what it counts, and whether it is right: (clips, samples, ...)."""
+        target = target.expand(logits.shape[0], *target.shape)
+        if self.kind == "single":
+            weights: Tensor | None = self.class_weights
+            each = functional.cross_entropy(
+                logits.movedim(2, 1), target, weights, reduction="none", label_smoothing=self.label_smoothing
+            )
+            right = (logits.detach().argmax(2) == target).to(each.dtype)
+            return each, torch.ones_like(each) if weights is None else weights[target], right
+        given = ~target.isnan()
+        known = torch.where(given, target, 0)
+        if self.kind == "multi":
+            each = functional.binary_cross_entropy_with_logits(logits, known, reduction="none")
+        else:
+            each = (logits[..., 0] - known).square()
+        return each * given, given, given
+
+    def _blend(self, logits: Tensor, target: Tensor, mixed: Mixed) -> tuple[Tensor, Tensor, Tensor]:
+        """The same of mixed samples: both targets, each by its share."""
+        share = mixed.share.view(1, -1, *[1] * (target.ndim - 1)).to(logits.dtype)
+        pairs = zip(self._terms(logits, target), self._terms(logits, target[mixed.partner]), strict=True)
+        each, given, right = (share * own + (1 - share) * other for own, other in pairs)
+        return each, given, right
+
+
+def _balanced(counts: tuple[int, ...]) -> Tensor:
+    """A weight for each class; 0 for one without a sample, which no target names."""
+    found = torch.tensor(counts, dtype=torch.float32)
+    there = found > 0
+    weights: Tensor = torch.where(there, found.sum() / (there.sum() * found.clamp(min=1)), 0.0)
+    return weights

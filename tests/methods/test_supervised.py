@@ -6,6 +6,7 @@ from skelbench import registry
 from skelbench.data.types import Batch, Clip, InputSpec, Task
 from skelbench.errors import RecipeError
 from skelbench.methods.method import method_class
+from skelbench.methods.mixup import beta_table, mix
 from skelbench.methods.pooling import place_by_slot, pool_mean
 from skelbench.models.encoder import encoder_class
 from skelbench.skeletons import load_layout
@@ -83,3 +84,60 @@ def test_what_it_cannot_learn_is_refused() -> None:
         method("frame")
     with pytest.raises(RecipeError, match=r"label_smoothing is 1\.0"):
         method(label_smoothing=1.0)
+
+
+def test_balanced_classes_count_equally() -> None:
+    counts = (3, 1, 0)
+    net = SUPERVISED(IDENTITY(SPEC), Task("single", ("a", "b", "c"), counts), SPEC, class_weights="balanced")
+    target = torch.tensor([0, 0, 1])
+    weights = torch.tensor([4 / 6, 4 / 2, 0.0])
+    expected = functional.cross_entropy(net.predict(batch(target)), target, weights)
+    torch.testing.assert_close(net.loss(batch(target)).total, expected)
+    with pytest.raises(RecipeError, match="class_weights balances one class a sample"):
+        method("score", class_weights="balanced")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["single", "multi", "score"])
+def test_mixup_mixes_inputs_and_losses_by_one_share(kind: str) -> None:
+    net, plain = method(kind, mixup=0.4), method(kind)
+    plain.load_state_dict(net.state_dict())
+    target = torch.tensor([0, 1, 1]) if kind == "single" else torch.tensor([[0.0, 1], [1, 1], [1, 0]])
+    target = target[:, 0] if kind == "score" else target
+    whole = Batch((CLIP,), torch.arange(3), target, 1, {}, 0.0, torch.tensor([5, -7, 11]), 3)
+    mixed = mix(whole, net.shares)
+    assert mixed.partner.tolist() == [1, 0, 2]  # the last of an odd number remains as it is
+    first = mixed.share[0] * CLIP.x[0] + (1 - mixed.share[0]) * CLIP.x[2]
+    torch.testing.assert_close(mixed.batch.clips[0].x[0], first)
+    torch.testing.assert_close(mixed.batch.clips[0].x[2], mixed.share[1] * CLIP.x[2] + (1 - mixed.share[1]) * CLIP.x[0])
+    torch.testing.assert_close(mixed.batch.clips[0].x[1], mixed.share[0] * CLIP.x[1] + (1 - mixed.share[0]) * CLIP.x[2])
+    own, other = (
+        torch.stack([plain.loss(one(mixed.batch, place, of)).total for place in range(3)])
+        for of in (target, target[mixed.partner])
+    )
+    torch.testing.assert_close(net.loss(whole).total, (mixed.share * own + (1 - mixed.share) * other).mean())
+
+
+def one(whole: Batch, place: int, target: torch.Tensor) -> Batch:
+    """One sample of a batch, with another target."""
+    clip = whole.clips[0]
+    rows = clip.sample == place
+    alone = Clip(clip.x[rows], clip.slot[rows], clip.sample[rows] * 0, clip.start[:1])
+    return Batch((alone,), torch.tensor([0]), target[place : place + 1], 1, {}, 0.0)
+
+
+def test_mixup_draws_by_sample_and_pass_alone() -> None:
+    table, keys = beta_table(0.2), torch.arange(3) * 97
+    alike = [Batch((CLIP,), torch.arange(3), torch.zeros(3), 1, {}, 0.0, keys, salt) for salt in (1, 1, 2)]
+    shares = [mix(batch, table).share for batch in alike]
+    assert torch.equal(shares[0], shares[1])
+    assert not torch.equal(shares[0], shares[2])
+    many = Batch((CLIP,), torch.arange(20_000), torch.zeros(20_000), 1, {}, 0.0, torch.arange(20_000), 1)
+    clip = CLIP._replace(x=CLIP.x[:1].expand(20_000, -1, -1, -1), sample=torch.arange(20_000), slot=torch.zeros(20_000))
+    drawn = mix(Batch((clip,), *list(vars(many).values())[1:]), table).share
+    assert drawn.mean().item() == pytest.approx(0.5, abs=0.01)
+    assert drawn.var().item() == pytest.approx(1 / (4 * (2 * 0.2 + 1)), abs=0.005)  # of Beta(a, a)
+
+
+def test_values_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(RecipeError, match=r"method.mixup is -1\.0"):
+        method(mixup=-1.0)
