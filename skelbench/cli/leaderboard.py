@@ -22,7 +22,7 @@ Examples:
 @click.option(
     "--publish", is_flag=True, help="First copy the records of runs/, without predictions, beside the tables."
 )
-@click.option("--all", "everything", is_flag=True, help="With --publish: also --limit runs and made-up recordings.")
+@click.option("--all", "everything", is_flag=True, help="With --publish: also --limit, --tune and synthetic runs.")
 @click.option("--latex", is_flag=True, help="A LaTeX file beside each page; from then on it is kept up and checked.")
 @click.option("--out", type=PATH, default="leaderboards", show_default=True, help="Folder of the tables.")
 @overwrite_option

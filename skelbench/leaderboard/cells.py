@@ -14,13 +14,16 @@ _TITLES = {
     **{"macro_f1": "macro F1", "micro_f1": "micro F1", "map": "mAP", "frame_map": "frame mAP"},
     **{"ece": "ECE", "nll": "NLL", "mse": "MSE"},
 }
+ORACLE = "oracle_"  # what metrics of the epoch that is best on the test part are called
 
 
-_ADDED = {"logits": "logits", "softmax": "softmax scores"}
+_USUAL = ("logits", "equal weights")  # what a fusion adds, and how
 
 
 def metric_title(name: str) -> str:
     """How a metric is called in a table."""
+    if name.startswith(ORACLE):
+        return f"oracle {metric_title(name.removeprefix(ORACLE))}"
     return _TITLES.get(name, name)
 
 
@@ -28,7 +31,7 @@ def number(value: float | None, metric: str) -> str:
     """A value with two decimals, shares in percent; empty for None."""
     if value is None:
         return ""
-    return f"{value:.4g}" if metric in PLAIN else f"{100 * value:.2f}"
+    return f"{value:.4g}" if metric.removeprefix(ORACLE) in PLAIN else f"{100 * value:.2f}"
 
 
 def key(row: Row) -> str:
@@ -57,7 +60,10 @@ def streams(row: Row) -> str:
 
 
 def recipe(row: Row) -> str:
-    """Name of the recipe, and what `-o` changed in it; of a fusion also what is added and by which weights."""
+    """Name of the recipe, what `-o` changed in it, and the precision where it is not the usual one.
+
+    Of a fusion also what is not usual: that scores of a softmax are added, and where the weights come from.
+    """
     fusion = row.first.fusion
     names = [row.first.recipe] if fusion is None else [run.recipe for run in fusion.runs]
     changed = [
@@ -66,8 +72,11 @@ def recipe(row: Row) -> str:
         for name, value in sorted(stage.values.items())
         if value.layer == "-o"
     ]
-    added = [] if fusion is None else [f"{fusion.weights} weights of the {_ADDED[fusion.by]}"]
-    return ", ".join(dict.fromkeys([*names, *changed, *added]))
+    if row.first.precision != "32-true":
+        changed.append(row.first.precision)
+    if fusion is not None:
+        changed += [told for told in (fusion.by, f"{fusion.weights} weights") if told not in _USUAL]
+    return ", ".join(dict.fromkeys([*names, *changed]))
 
 
 def control(row: Row) -> str:
@@ -94,6 +103,13 @@ def result(row: Row) -> str:
     half = half_width(values)
     spread = "" if half is None else f" ± {number(half, primary)}"
     return f"{number(row.mean(primary), primary)}{spread} (n = {len(values)})"
+
+
+def further(row: Row, metric: str) -> str:
+    """The mean of another metric, with the number of seeds where some lack it."""
+    count = len(row.values(metric))
+    some = f" (n = {count})" if 0 < count < len(row.values(row.first.primary)) else ""
+    return f"{number(row.mean(metric), metric)}{some}"
 
 
 def over_subjects(row: Row) -> str:
@@ -138,8 +154,12 @@ def prepare(row: Row) -> str:
 
 
 def pretraining(row: Row) -> str:
-    """Data sets of the stages before the one that was scored."""
-    return _once(stage.dataset for stages in _networks(row) for stage in stages[:-1])
+    """Data sets that it was trained on before the stage that was scored; what is not known is said."""
+    names = [stage.dataset for stages in _networks(row) for stage in stages[:-1]]
+    for stage in _stages(row):
+        if stage.init is not None and stage.init.kind != "previous":
+            names += stage.init.trained_on or [stage.init.source or "unknown data"]
+    return _once(names)
 
 
 def settings_from(row: Row) -> str:
@@ -167,11 +187,19 @@ def gflops(row: Row) -> str:
 
 
 def command(row: Row) -> str:
-    """The command that repeats the row, all its seeds."""
-    seeds = sorted({record.seed for record in row.records})
-    counted = seeds == list(range(len(seeds)))
-    asked = f"--seeds {len(seeds)}" if counted else " ".join(f"--seed {seed}" for seed in seeds)
-    return re.sub(r"--seed \d+$", asked, row.first.command)
+    """The command that repeats the row, all its seeds and folds."""
+    return _for_all(row, row.first.command)
+
+
+def fused_commands(row: Row) -> list[tuple[str, str]]:
+    """Key and command of each run that a fusion adds up, all seeds and folds; empty where it is none."""
+    fusion = row.first.fusion
+    return [] if fusion is None else [(run.key[:8], _for_all(row, run.command)) for run in fusion.runs]
+
+
+def files(row: Row) -> str:
+    """First digits of the digests of the files that the command names."""
+    return ", ".join(f"{path} = {digest[:8]}" for path, digest in sorted(row.first.files.items()))
 
 
 def training(row: Row) -> str:
@@ -207,14 +235,11 @@ def beside(row: Row, published: Iterable[Published]) -> tuple[str, str]:
         ours used a part of the data, there is no difference, since it would compare two things at once.
     """
     same = matching(row, published)
-    mean = row.mean(row.first.primary)
     shown = "; ".join(f"{value.value} ({_origin(row, value)})" for value in same)
-    if mean is None or row.first.primary in PLAIN or row.limits:
+    if row.mean(row.first.primary) is None or row.first.primary in PLAIN or row.limits:
         return shown, ""
     alike = [value for value in same if not _other(row, value)]
-    return shown, "; ".join(
-        dict.fromkeys(f"{100 * mean - float(value.value):+.2f} ({value.selected})" for value in alike)
-    )
+    return shown, "; ".join(dict.fromkeys(_difference(row, value) for value in alike))
 
 
 def matching(row: Row, published: Iterable[Published]) -> list[Published]:
@@ -226,6 +251,17 @@ def matching(row: Row, published: Iterable[Published]) -> list[Published]:
     same = [value for value in published if ours == (value.model, value.method, value.metric, value.pretraining != "")]
     alike = [value for value in same if value.streams == streams(row)]
     return alike or [value for value in same if not value.streams]
+
+
+def _difference(row: Row, value: Published) -> str:
+    """Ours minus theirs in points, with how theirs was selected; ours selected likewise stands beside it."""
+    primary = row.first.primary
+    names = {primary: ""}
+    if value.selected == "best-on-test" and len(row.values(ORACLE + primary)) == len(row.values(primary)):
+        names[ORACLE + primary] = "oracle "
+    means = {told: row.mean(name) for name, told in names.items()}
+    points = [f"{told}{100 * mean - float(value.value):+.2f}" for told, mean in means.items() if mean is not None]
+    return f"{', '.join(points)} ({value.selected})"
 
 
 def _other(row: Row, value: Published) -> list[str]:
@@ -241,6 +277,16 @@ def _other(row: Row, value: Published) -> list[str]:
 def _origin(row: Row, value: Published) -> str:
     """How a printed value was selected, what is other than in ours, where it stands."""
     return "; ".join([value.selected, *_other(row, value), f"{value.paper}, {value.table}"])
+
+
+def _for_all(row: Row, line: str) -> str:
+    """The command of one seed and fold made one for all of the row."""
+    seeds = sorted({record.seed for record in row.records})
+    folds = sorted({record.fold for record in row.records if record.fold is not None})
+    counted = seeds == list(range(len(seeds)))
+    words = [] if len(folds) == row.first.split.folds else [f" --fold {fold}" for fold in folds]
+    words += [f" --seeds {len(seeds)}"] if counted else [f" --seed {seed}" for seed in seeds]
+    return re.sub(r"(?: --fold \d+)?(?: --seed \d+)$", "".join(words), line)
 
 
 def _machine(record: Record) -> str:

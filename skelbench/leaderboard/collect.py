@@ -76,7 +76,7 @@ class Table:
 
     @property
     def first(self) -> Record:
-        """The record that stands for what all share: data set, protocol, evaluation, labels."""
+        """The record that stands for what all share: data set, protocol, evaluation, labels, the part scored."""
         return self.rows[0].first
 
     @property
@@ -135,11 +135,12 @@ def boards(entries: Iterable[Entry]) -> list[Board]:
     Raises:
         RunError: If records of one key disagree on what was run or scored.
     """
-    found: dict[tuple[bool, str, str], dict[tuple[str, float, str], dict[str, list[Entry]]]] = {}
+    found: dict[tuple[bool, str, str], dict[tuple[bool, str, float, str], dict[str, list[Entry]]]] = {}
     for entry in entries:
         record = entry.record
         board = found.setdefault((record.synthetic, record.dataset, record.protocol), {})
-        runs = board.setdefault((record.evaluation, -(record.labels or 1.0), record.primary), {})
+        tuned = record.scored != "test"  # a validation part never stands beside a test part
+        runs = board.setdefault((tuned, record.evaluation, -(record.labels or 1.0), record.primary), {})
         runs.setdefault(record.key, []).append(entry)
     return [
         Board(*name, tuple(table for _, runs in sorted(kinds.items()) for table in _tables(runs.values())))
@@ -192,12 +193,13 @@ def _table(digests: frozenset[Scored], runs: list[list[Record]]) -> Table:
     """Rows in their order, with what each lacks."""
     seeds = max(len({record.seed for record in run if _scored(record)}) for run in runs)
     folds = {fold for fold, _ in digests}
-    rows = [Row(tuple(run), tuple(_problems(run, seeds, folds))) for run in runs]
+    planned = max([len(folds), *(record.split.folds or 0 for run in runs for record in run)])
+    rows = [Row(tuple(run), tuple(_problems(run, seeds, planned))) for run in runs]
     rows.sort(key=_standing)
     return Table(tuple(rows), tuple(digest for _, digest in sorted(digests, key=str)))
 
 
-def _problems(run: list[Record], seeds: int, folds: set[int | None]) -> Iterator[str]:
+def _problems(run: list[Record], seeds: int, folds: int) -> Iterator[str]:
     """Why a run cannot be ranked among others."""
     done: dict[int, set[int | None]] = defaultdict(set)
     for record in run:
@@ -210,8 +212,8 @@ def _problems(run: list[Record], seeds: int, folds: set[int | None]) -> Iterator
     if drawn and 0 < len(done) < seeds:
         yield f"{len(done)} of {seeds} seeds"
     for seed, found in sorted(done.items()):
-        if found != folds:
-            yield f"seed {seed}: {len(found)} of {len(folds)} folds"
+        if len(found) < folds:
+            yield f"seed {seed}: {len(found)} of {folds} folds"
     yield from limits(run[0])
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from skelbench.leaderboard import cells
-from skelbench.leaderboard.cells import metric_title, number
+from skelbench.leaderboard.cells import ORACLE, metric_title, number
 from skelbench.leaderboard.collect import Board, Row, Table
 from skelbench.leaderboard.published import PLAIN, Published
 from skelbench.leaderboard.statistics import ranks
@@ -68,7 +68,7 @@ def results(part: Table, published: Sequence[Published]) -> Grid:
     for place, row in enumerate(part.rows):
         line = [str(places[place]) if place < len(places) else "", *(cell(row) for cell in NAMES.values())]
         line += [cells.result(row), cells.over_subjects(row), cells.control(row)]
-        line += [*(number(row.mean(name), name) for name in others)]
+        line += [*(cells.further(row, name) for name in others)]
         line += [*cells.beside(row, published), *(cell(row) for cell in apart.values())]
         rows.append((*line, cells.incomplete(row), cells.key(row)))
     return Grid(tuple(head), tuple(rows), NUMBERS | {*map(metric_title, [primary, *others])})
@@ -86,7 +86,7 @@ def costs(part: Table) -> Grid:
     rows = [
         (
             *(cell(row) for cell in NAMES.values()),
-            *(number(row.mean(name), name) for name in others),
+            *(cells.further(row, name) for name in others),
             *(cell(row) for cell in COSTS.values()),
         )
         for row in part.rows
@@ -97,15 +97,15 @@ def costs(part: Table) -> Grid:
 def as_published(part: Table, published: Sequence[Published]) -> Grid:
     """Printed values: the primary metric first, the highest first."""
     primary = part.first.primary
-    head = ("as printed", "metric", "value", "selected", "model", "streams", "pre-training", "poses", "source", "note")
+    head = ("as printed", "metric", "value", "selected", "model", "method", "streams", "pre-training", "poses")
     rows = [
         (
-            *(row.as_printed, metric_title(row.metric), str(row.value), row.selected, row.model, row.streams),
-            *(row.pretraining, row.poses, f"{row.paper}, {row.table}", row.note),
+            *(row.as_printed, metric_title(row.metric), str(row.value), row.selected, row.model, row.method),
+            *(row.streams, row.pretraining, row.poses, f"{row.paper}, {row.table}", row.note),
         )
         for row in sorted(published, key=lambda row: (row.metric != primary, row.metric, -row.value, row.as_printed))
     ]
-    return Grid(head, tuple(rows))
+    return Grid((*head, "source", "note"), tuple(rows))
 
 
 def about(part: Table) -> str:
@@ -119,11 +119,13 @@ def about(part: Table) -> str:
     chance = " or ".join(sorted({number(record.chance, primary) for record in done}))
     unit = "" if primary in PLAIN else ", in percent"
     told = [
-        f"{sum(counts.values()):,} test samples{folds}, {classes} classes",
+        f"{sum(counts.values()):,} {done[0].scored} samples{folds}, {classes} classes",
         f"Primary metric: {metric_title(primary)}{unit}; chance: {chance}",
     ]
-    poses = same(part, cells.poses)
-    return ". ".join([*told, *([f"Poses: {poses}"] if poses else [])]) + "."
+    poses, carved = same(part, cells.poses), sorted({record.split.carved for record in done} - {""})
+    told += [f"Poses: {poses}"] if poses else []
+    told += [f"No test result; {'; '.join(carved)}"] if carved else []
+    return ". ".join(told) + "."
 
 
 def same(part: Table, cell: Cell) -> str | None:
@@ -133,18 +135,24 @@ def same(part: Table, cell: Cell) -> str | None:
 
 
 def secondary(part: Table) -> list[str]:
-    """Names of the metrics beside the primary one that any row has a value of, the usual ones first."""
+    """Names of the metrics beside the primary one that any row has a value of, the usual ones first.
+
+    Of the best test epoch only the primary metric, right after, under that name.
+    """
     records = [record for row in part.rows for record in row.done]
     found = {name for record in records for name, metric in record.metrics.items() if metric.value is not None}
-    found.discard(part.first.primary)
-    return [*(name for name in SECONDARY if name in found), *sorted(found - {*SECONDARY})]
+    oracle = ORACLE + part.first.primary
+    usual = [name for name in (oracle, *SECONDARY) if name in found]
+    others = sorted(name for name in found - {*usual} if not name.startswith(ORACLE))
+    return [name for name in (*usual, *others) if name != part.first.primary]
 
 
 def title(part: Table) -> str:
-    """Evaluation, labels, and whether all samples were used."""
+    """Evaluation, labels, and whether it was the whole test part that was scored."""
     labels = part.first.labels
     share = "all labels" if labels is None else f"{100 * labels:g} % of the labels"
-    return f"{part.first.evaluation}, {share}{', part of the samples' if part.limited else ''}"
+    scored = "" if part.first.scored == "test" else ", scored on validation"
+    return f"{part.first.evaluation}, {share}{scored}{', part of the samples' if part.limited else ''}"
 
 
 def name(row: Row) -> str:
@@ -160,9 +168,9 @@ def board_title(board: Board) -> str:
 def picked(board: Board, part: Table, published: Sequence[Published]) -> list[Published]:
     """The printed values that belong to a table: of the same data set, protocol, evaluation and labels.
 
-    Made-up recordings and parts of the samples have none.
+    Made-up recordings, validation parts and parts of the samples have none.
     """
-    if board.synthetic or part.limited:
+    if board.synthetic or part.limited or part.first.scored != "test":
         return []
     first = part.first
     ours = (first.dataset, first.protocol, first.evaluation, first.labels)

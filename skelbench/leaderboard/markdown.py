@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 _SPECIAL = re.compile(r"[\\|`*\[\]~!#$]|(?<![^\W_])_|_(?![^\W_])")  # an underscore inside a word is harmless
 
+_TOGETHER = re.compile(r" (?=±)|(?<=±) |(?<=\bn) (?==)|(?<==) (?=\d)|(?<=\d) (?=to \d)|(?<=\d to) (?=\d)")
+
 
 def plain(text: str) -> str:
     """One line without control characters: blanks instead of them, runs of blanks joined."""
@@ -17,6 +19,11 @@ def escape(text: str) -> str:
     """Text for a table cell or a paragraph, with nothing left that Markdown or HTML would read as markup."""
     harmless = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _SPECIAL.sub(lambda found: "\\" + found[0], harmless)
+
+
+def unbroken(text: str) -> str:
+    """The same with blanks at which no line ends between numbers that belong together."""
+    return _TOGETHER.sub("\u00a0", text)
 
 
 def code(text: str) -> str:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from skelbench.leaderboard import cells, columns
-from skelbench.leaderboard.collect import Board, Table
+from skelbench.leaderboard.collect import Board, Row, Table
 from skelbench.leaderboard.columns import NUMBERS, Grid
-from skelbench.leaderboard.markdown import code, escape, table
+from skelbench.leaderboard.markdown import code, escape, table, unbroken
 from skelbench.leaderboard.published import Published
 
 MARK = "<!-- Made by `skelbench leaderboard` from records; changes by hand are lost. -->"
@@ -24,8 +24,11 @@ READING = (
     "*difference* is ours minus theirs, in points, with the word for how theirs was selected: `last` epoch, the epoch "
     "that was `best-on-test`, or `unknown`. Ours is the last epoch, so a difference to `best-on-test` flatters theirs. "
     "Where the poses or the pre-training are others, or the document does not state the streams, none is taken.",
-    "*Streams*: `joint+bone` is one network on both, `fuse:joint,bone` adds the scores of two. *GFLOPs* are "
-    "multiply-accumulates for one sample; *training* is the mean time of a seed.",
+    "*Oracle* is the epoch that is best on the test part, chosen by looking at it, as much of the literature does; no "
+    "rank rests on it. *Control*, of a fusion: what as many seeds of one of its streams reach, fused likewise.",
+    "*Streams*: `joint+bone` is one network on both, `fuse:joint,bone` adds the logits of two, with equal weights "
+    "unless the recipe says otherwise. *GFLOPs* are multiply-accumulates for one sample; *training* is the mean time "
+    "of a seed.",
 )
 FOLDED = (
     "The folds of a seed are pooled: what the confusion matrix tells is that of all samples together, all else is the "
@@ -83,7 +86,7 @@ def _section(part: Table, published: Sequence[Published]) -> list[str]:
     lines = [f"## {title}", "", _about(part), "", *_table(columns.results(part, published)), ""]
     lines += ["### What stands behind the rows", "", *_table(columns.behind(part)), ""]
     lines += ["### To repeat a row", ""]
-    lines += [f"- {cells.key(row)} {escape(columns.name(row))}: {code(cells.command(row))}" for row in part.rows]
+    lines += [line for row in part.rows for line in _repeat(row, {cells.key(row) for row in part.rows})]
     if published:
         papers = sorted({(row.paper, row.document) for row in published})
         sources = "; ".join(f"{escape(paper)} = {escape(document)}" for paper, document in papers)
@@ -102,11 +105,20 @@ def _about(part: Table) -> str:
     return f"{escape(told)} {digests}{f'; of the data: {code(data)}' if data else ''}."
 
 
+def _repeat(row: Row, shown: set[str]) -> Iterator[str]:
+    """How to repeat a row; of a fusion also the runs that it adds up, unless they are rows themselves."""
+    files = cells.files(row)
+    told = f" with {escape(files)}" if files else ""
+    yield f"- {cells.key(row)} {escape(columns.name(row))}: {code(cells.command(row))}{told}"
+    for key, command in cells.fused_commands(row):
+        if key not in shown:
+            yield f"  - {key}: {code(command)}"
+
+
 def _table(grid: Grid) -> list[str]:
     """A grid as lines of Markdown."""
-    return table(
-        [*map(escape, grid.head)], [[*map(escape, row)] for row in grid.rows], right=frozenset(map(escape, grid.right))
-    )
+    head, *rows = [[unbroken(escape(cell)) for cell in line] for line in (grid.head, *grid.rows)]
+    return table(head, rows, right=frozenset(map(escape, grid.right)))
 
 
 def _index_rows(path: str, board: Board) -> Iterator[list[str]]:

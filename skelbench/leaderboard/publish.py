@@ -34,7 +34,8 @@ def publish(
         runs: Folder of runs.
         records: Folder of published records.
         overwrite: What to do with another record of the same key, seed and fold that stands there.
-        which: `whole` leaves made-up recordings and parts of the data, as by `--limit`; `all` takes them too.
+        which: `whole` leaves made-up recordings, parts of the data, as by `--limit`, and what was scored on
+            validation; `all` takes them too.
 
     Returns:
         The copies, and the records that were left, with the reason.
@@ -80,6 +81,7 @@ def _reasons(record: Record, which: str) -> Iterator[str]:
         yield f"state {record.state}"
     elif which == "whole":
         found = [*(["made-up recordings"] if record.synthetic else []), *limits(record)]
+        found += [] if record.scored == "test" else ["scored on validation"]
         yield from [*found, *(["--all takes it too"] if found else [])]
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skelbench.leaderboard.markdown import code, escape, plain, table
+from skelbench.leaderboard.markdown import code, escape, plain, table, unbroken
 
 
 @settings(max_examples=200, deadline=None)
@@ -29,6 +29,13 @@ def test_a_code_span_is_closed_by_its_own_fence_alone(text: str) -> None:
 @pytest.mark.parametrize("name", ["nw_ucla", "2s-AGCN", "joint+bone", "centre-first:1", "Kinect v2"])
 def test_ordinary_names_are_left_as_they_are(name: str) -> None:
     assert escape(name) == name
+
+
+def test_no_line_ends_inside_a_number_with_its_interval() -> None:
+    parts = ("91.38 ± 2.33 (n = 3)", "88.81 to 93.91", "94.6 (last; cacl, Table 2)", "up to 3")
+    assert [unbroken(part).replace("\u00a0", "~") for part in parts] == [
+        *("91.38~±~2.33 (n~=~3)", "88.81~to~93.91", "94.6 (last; cacl, Table 2)", "up to 3")
+    ]
 
 
 def test_control_characters_become_blanks() -> None:

@@ -61,6 +61,7 @@ def test_that_a_seed_diverged_is_published_and_keeps_its_row_from_a_rank(tmp_pat
     ("changes", "reason"),
     [
         ({"limit": 64}, "--limit 64"),
+        ({"scored": "validation"}, "scored on validation"),
         ({"synthetic": {"generator": "skelbench", "seed": 0}}, "made-up recordings"),
         ({"split": {**SPLIT, "official": ["train 1,000 of 1,020: the store is partial"]}}, "train 1,000 of 1,020"),
     ],

@@ -20,7 +20,7 @@ MINE = (
 
 def page(folder: Path, name: str = "nw_ucla-xview.md", published: Path | None = None) -> str:
     build(folder / "runs", folder / "records", folder / "boards", published=published)
-    return (folder / "boards" / name).read_text(encoding="utf-8")
+    return (folder / "boards" / name).read_text(encoding="utf-8").replace("\u00a0", " ")
 
 
 def tables(text: str) -> list[list[dict[str, str]]]:
@@ -236,11 +236,27 @@ def test_a_fusion_is_named_by_its_networks_with_the_control_beside_it(tmp_path: 
         keep(seed=seed, model="lite", top1=0.9 + seed / 100)
     first, second = rows(page(tmp_path))
     assert (first["model"], first["method"], first["streams"]) == ("ctrgcn", "supervised", "fuse:joint,bone")
-    assert first["recipe"] == "default, equal weights of the logits"
+    assert first["recipe"] == "default"
     assert (first["control"], second["control"]) == ("92.00 (2 seeds of joint)", "–")
     assert first["published"] == "94.2 (best-on-test; cacl, Table 2)"
     assert first["difference"] == "-0.20 (best-on-test)"
     assert rows(page(tmp_path), 1)[0]["prepare"] == "by-id, centre-first:1"
+
+
+@pytest.mark.parametrize(
+    ("how", "shown"),
+    [
+        ({"by": "softmax"}, "default, softmax"),
+        ({"weights": "given"}, "default, given weights"),
+        ({"by": "softmax", "weights": "learnt"}, "default, softmax, learnt weights"),
+    ],
+)
+def test_a_fusion_says_what_of_it_is_not_usual(
+    tmp_path: Path, keep: Keep, fused: Fused, how: dict[str, str], shown: str
+) -> None:
+    fields = fused("joint", "bone", model="ctrgcn")
+    keep(**{**fields, "fusion": {**fields["fusion"], **how}})
+    assert row(page(tmp_path))["recipe"] == shown
 
 
 def test_one_network_on_two_streams_is_not_a_fusion_of_two(tmp_path: Path, keep: Keep) -> None:
@@ -248,3 +264,98 @@ def test_one_network_on_two_streams_is_not_a_fusion_of_two(tmp_path: Path, keep:
     found = row(page(tmp_path))
     assert found["streams"] == "joint+bone"
     assert "published" not in found  # 94.2 is of two networks
+
+
+def test_a_validation_part_never_stands_beside_a_test_part(tmp_path: Path, keep: Keep) -> None:
+    split = {"protocol": "xview", "digest": "d" * 64, "train": 800, "test": 220, "left_out": 0, "official": []}
+    carved = {**split, "carved": "validation: whole subjects 3 of the training part, 220 of 1020 samples"}
+    keep(top1=0.8)
+    keep(model="ctrgcn", scored="validation", split=carved, top1=0.99)
+    text = page(tmp_path)
+    whole, tuned = text.split("## supervised, all labels, scored on validation")
+    assert "| ctrgcn | supervised | joint | default | 99.00" in tuned
+    assert "| ctrgcn | supervised | joint | default | 99.00" not in whole
+    assert "464 validation samples, 10 classes." in tuned
+    assert "No test result; validation: whole subjects 3 of the training part" in tuned
+    assert "94.6" not in tuned.split("## How to read this")[0]
+    index = rows((tmp_path / "boards" / "README.md").read_text(encoding="utf-8"))
+    assert [line["best row"] for line in index] == ["lite, supervised, joint", "ctrgcn, supervised, joint"]
+    assert index[1]["evaluation"] == "supervised, all labels, scored on validation"
+
+
+def test_the_best_test_epoch_stands_under_its_own_name_and_ranks_nothing(tmp_path: Path, keep: Keep) -> None:
+    for seed in range(3):
+        best = {"oracle_top1": 0.95 + seed / 100, "oracle_macro_f1": 0.9, "oracle_nll": 0.3}
+        keep(seed=seed, model="ctrgcn", top1=0.93 + seed / 100, further=best if seed else {"oracle_top1": 0.95})
+        keep(seed=seed, top1=0.99)
+    first, second = rows(page(tmp_path))
+    assert (first["model"], first["oracle top-1"]) == ("lite", "–")
+    assert second["oracle top-1"] == "96.00"
+    assert second["top-1"].startswith("94.00")
+    assert second["difference"] == "-0.60, oracle +1.40 (best-on-test)"
+    assert not {"oracle macro F1", "oracle NLL", "oracle_macro_f1"} & {*second}
+
+
+def test_an_oracle_of_some_seeds_is_said_to_be_of_some(tmp_path: Path, keep: Keep) -> None:
+    keep(seed=0, model="ctrgcn", further={"oracle_top1": 0.95})
+    keep(seed=1, model="ctrgcn")
+    found = row(page(tmp_path))
+    assert found["oracle top-1"] == "95.00 (n = 1)"
+    assert "oracle" not in found["difference"]
+
+
+@pytest.mark.parametrize(
+    ("init", "shown"),
+    [
+        ({"kind": "run", "trained_on": ["ntu60"]}, "ntu60"),
+        ({"kind": "authors", "source": "Uason-Chen/CTR-GCN@e13d758"}, "Uason-Chen/CTR-GCN@e13d758"),
+        ({"kind": "checkpoint"}, "unknown data"),
+    ],
+)
+def test_what_a_network_started_from_is_its_pre_training(
+    tmp_path: Path, keep: Keep, init: dict[str, Any], shown: str
+) -> None:
+    start = {"given": "weights", "sha256": "4" * 64, **init}
+    keep(model="ctrgcn", stages=[stage(init=start)])
+    found = row(page(tmp_path))
+    assert found["pre-training"] == shown
+    assert "published" not in found  # 94.6 is from scratch
+
+
+def test_folds_that_were_never_run_are_missed(tmp_path: Path, keep: Keep) -> None:
+    split = {"protocol": "xview", "digest": "d" * 64, "train": 800, "test": 220, "left_out": 0, "official": []}
+    for fold in (0, 1):
+        keep(fold=fold, evaluated=str(fold) * 64, split={**split, "folds": 5})
+    assert row(page(tmp_path))["incomplete"] == "seed 0: 2 of 5 folds"
+
+
+@pytest.mark.parametrize(("folds", "ends"), [((0, 1), "--seeds 2"), ((1,), "--fold 1 --seeds 2")])
+def test_the_command_of_a_row_repeats_all_its_folds(
+    tmp_path: Path, keep: Keep, folds: tuple[int, ...], ends: str
+) -> None:
+    split = {"protocol": "xview", "digest": "d" * 64, "train": 800, "test": 220, "left_out": 0, "official": []}
+    for seed in range(2):
+        for fold in folds:
+            command = f"skelbench run --dataset nw_ucla --fold {fold} --seed {seed}"
+            evaluated = str(fold) * 64
+            keep(seed=seed, fold=fold, evaluated=evaluated, split={**split, "folds": 2}, command=command)
+    assert f"`skelbench run --dataset nw_ucla {ends}`" in page(tmp_path)
+
+
+def test_files_that_a_command_names_are_told_by_digest(tmp_path: Path, keep: Keep) -> None:
+    keep(files={"./mynet.py": "5" * 64}, command="skelbench run --model ./mynet.py --seed 0")
+    assert "`skelbench run --model ./mynet.py --seeds 1` with ./mynet.py = 55555555" in page(tmp_path)
+
+
+def test_a_fusion_tells_how_to_make_its_runs_unless_they_are_rows(tmp_path: Path, keep: Keep, fused: Fused) -> None:
+    keep(model="ctrgcn", key="1" * 64)
+    keep(**fused("joint", "bone", model="ctrgcn", command="skelbench fuse 11111111 22222222 --seed 0"))
+    text = page(tmp_path)
+    assert "- ffffffff ctrgcn, supervised, fuse:joint,bone: `skelbench fuse 11111111 22222222 --seeds 1`\n" in text
+    assert "\n  - 22222222: `skelbench run --streams bone`\n" in text
+    assert "  - 11111111" not in text
+
+
+def test_a_precision_that_is_not_the_usual_one_is_said(tmp_path: Path, keep: Keep) -> None:
+    keep(precision="bf16-mixed")
+    assert row(page(tmp_path))["recipe"] == "default, bf16-mixed"
