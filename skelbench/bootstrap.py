@@ -85,7 +85,7 @@ def scored(
 ) -> tuple[np.ndarray, np.ndarray, Bool[np.ndarray, " batch"]]:
     """Leave out what is not scored: logits and target of the rest, and which samples these are."""
     known = target >= 0 if kind == "single" else ~np.isnan(target)
-    kept = known if known.ndim == 1 else known.any(axis=1)
+    kept = np.atleast_1d(known if known.ndim == 1 else known.any(axis=1))
     return logits[kept], target[kept], kept
 
 
