@@ -104,7 +104,10 @@ def cut(
         here = rows.salted(place)
         if step.name in SAMPLING and step.draw is not None:
             positions = step.draw(here, *step.arguments)
-            x = _sample(x, source, positions, (rows.length, blank))
+            if x is None:  # nothing has touched the frames yet: they are read straight from the set
+                x = interpolate(source.frames, source.first, source.last, positions)
+            else:
+                x = _resample(x, positions, rows.length, blank)
             start = positions[:, 0].to(start.dtype)
             rows = replace(rows, length=torch.full_like(rows.length, x.shape[2]), extent=x.shape[2])
             whole = False
@@ -116,32 +119,40 @@ def cut(
                 continue
         x = _whole(source, rows.length) if x is None else x
         if step.draw is None:
-            # zeros go on after the sample's end, also after the longest of a batch
-            after = int(whole and blank == 0)
-            x = compute_streams(pad(x, (0, 0, 0, after)), *streams)[:, :, : x.shape[2]]
+            if whole and blank == 0:  # zeros go on after the sample's end, also after the longest of a batch
+                x = compute_streams(pad(x, (0, 0, 0, 1)), *streams)[:, :, :-1]
+            else:
+                x = compute_streams(x, *streams)
         else:
             x = OPERATIONS[step.name].apply(x, step.draw(here, *step.arguments))
     return (_whole(source, rows.length) if x is None else x), start
 
 
-def _sample(x: Tensor | None, source: Tracked, positions: Tensor, beyond: tuple[Tensor, float]) -> Tensor:
-    """Read frames at positions, straight from the set where nothing has touched them yet.
+def _resample(x: Tensor, positions: Tensor, length: Tensor, blank: float) -> Tensor:
+    """Read rows at positions as `interpolate` reads tracks; outside their length they are blank."""
+    low = positions.floor().long()
+    outside = (low < 0) | (low >= length[:, None])
+    last = (length - 1)[:, None]
+    found = _pick(x, torch.minimum(low.clamp(min=0), last))
+    if positions.is_floating_point():
+        share = (positions - low).to(x.dtype)[:, None, :, None]
+        other = _pick(x, torch.minimum((low + 1).clamp(min=0), last))
+        between = torch.where(share > 0, torch.lerp(found, other, share), found)
+        found = torch.where((share > 0) & between.isnan(), torch.fmax(found, other), between)
+    return found.masked_fill(outside[:, None, :, None], blank)
 
-    `beyond` is the length of each row, and what is put outside it.
-    """
-    if x is None:
-        return interpolate(source.frames, source.first, source.last, positions)
-    length, blank = beyond
+
+def _pick(x: Tensor, frames: Tensor) -> Tensor:
+    """Frames of every row."""
     rows, channels, extent, joints = x.shape
-    lines = pad(x.transpose(1, 2).reshape(-1, channels, joints), (0, 0, 0, 0, 0, 1), value=blank)
-    first = torch.arange(rows, device=x.device) * extent
-    frames = Frames(lines, torch.zeros(len(lines), dtype=torch.bool, device=x.device), partial=True)
-    return interpolate(frames, first, first + length - 1, positions)
+    first = torch.arange(rows * channels, device=x.device).view(rows, channels, 1) * extent
+    lines = (first + frames[:, None]).flatten()
+    return x.reshape(-1, joints).index_select(0, lines).view(rows, channels, -1, joints)
 
 
 def _whole(source: Tracked, length: Tensor) -> Tensor:
     """All frames of every row, NaN after its end."""
-    positions = torch.arange(source.longest, device=length.device, dtype=torch.float32)
+    positions = torch.arange(source.longest, device=length.device)
     return interpolate(source.frames, source.first, source.last, positions.expand(len(length), -1))
 
 

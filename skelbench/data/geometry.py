@@ -12,9 +12,9 @@ from skelbench.errors import RecipeError
 from skelbench.steps import Span
 
 _FLAT = 1e-6  # an extent below this share of the coordinates is rounding
-_ANGLES = (-10.0, -5.0, 0.0, 5.0, 10.0)  # degrees; this and the next two are the candidates of ST-GCN's tools
-_SCALES = (0.9, 1.0, 1.1)
-_SHIFTS = (-0.2, -0.1, 0.0, 0.1, 0.2)  # in the unit of the data
+_ANGLES = (-10.0, 5.0, 5)  # first, step and number of the candidates of ST-GCN's tools; in degrees
+_SCALES = (0.9, 0.1, 3)
+_SHIFTS = (-0.2, 0.1, 5)  # in the unit of the data
 
 
 class Mirroring(NamedTuple):
@@ -58,7 +58,9 @@ def draw_rotate(
         raise RecipeError(f"rotate: joints have {rows.channels} channels, expected 2 or 3.")
     flat = rows.channels == 2
     limits = [0.0, 0.0, limits[2]] if flat else limits
-    matrix = turn(rows.spread(3) * rows.mirror.new_tensor(limits, dtype=torch.float32))
+    matrix = turn(
+        torch.stack([drawn * limit for drawn, limit in zip(rows.spread(3).unbind(1), limits, strict=True)], 1)
+    )
     return matrix[:, :2, :2] if flat else matrix
 
 
@@ -71,8 +73,11 @@ def turn(angles: Float[Tensor, "rows axes"]) -> Float[Tensor, "rows axes axes"]:
     Returns:
         One matrix for each row, to be multiplied from the left.
     """
-    x, y, z = (_about(axis, angles[:, axis]) for axis in range(3))
-    return z @ y @ x
+    (cx, cy, cz), (sx, sy, sz) = angles.cos().unbind(1), angles.sin().unbind(1)
+    swung, raised = sy * sx, sy * cx
+    entries = [cz * cy, cz * swung + sz * cx, sz * sx - cz * raised]
+    entries += [-sz * cy, cz * cx - sz * swung, sz * raised + cz * sx]
+    return torch.stack([*entries, sy, -cy * sx, cy * cx], 1).unflatten(1, (3, 3))
 
 
 def apply_rotate(
@@ -122,14 +127,13 @@ def apply_minmax(
     x: Float32[Tensor, "rows c frames joints"], sample: Int64[Tensor, " rows"]
 ) -> Float32[Tensor, "rows c frames joints"]:
     """Fit the rows of each sample into one box; NaN stays, and a sample of nothing else does too."""
-    missing = x.isnan()
-    low, high = x.masked_fill(missing, math.inf).amin((2, 3)), x.masked_fill(missing, -math.inf).amax((2, 3))
+    low, high = x.nan_to_num(math.inf).amin((2, 3)), x.nan_to_num(-math.inf).amax((2, 3))
     places = sample[:, None].expand_as(low)
     low = torch.full_like(low, math.inf).scatter_reduce(0, places, low, "amin").gather(0, places)
     high = torch.full_like(high, -math.inf).scatter_reduce(0, places, high, "amax").gather(0, places)
     flat = ~(high - low > _FLAT * torch.maximum(low.abs(), high.abs()))
-    extent, low = torch.where(flat, 1, high - low), torch.where(flat, low - 0.5, low)
-    return (x - low[:, :, None, None]) / extent[:, :, None, None] * 2 - 1
+    factor, low = 2 / torch.where(flat, 1, high - low), torch.where(flat, low - 0.5, low)
+    return (x - low[:, :, None, None]).mul_(factor[:, :, None, None]).sub_(1)
 
 
 def draw_random_move(rows: Rows) -> Move:
@@ -227,16 +231,7 @@ def _within(name: str, value: float, most: float) -> float:
     return value
 
 
-def _about(axis: int, angle: Tensor) -> Tensor:
-    """Matrices (rows, 3, 3) that turn about one axis."""
-    matrix = torch.eye(3, device=angle.device, dtype=angle.dtype).repeat(len(angle), 1, 1)
-    one, other = (index for index in range(3) if index != axis)
-    back = angle.sin() if axis != 1 else -angle.sin()
-    matrix[:, one, one] = matrix[:, other, other] = angle.cos()
-    matrix[:, one, other], matrix[:, other, one] = back, -back
-    return matrix
-
-
-def _choice(drawn: Tensor, candidates: tuple[float, ...]) -> Tensor:
+def _choice(drawn: Tensor, candidates: tuple[float, float, int]) -> Tensor:
     """One of the candidates for each number in [0, 1), each equally likely."""
-    return drawn.new_tensor(candidates).float()[(drawn * len(candidates)).long()]
+    first, step, count = candidates
+    return ((drawn * count).floor() * step + first).float()

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from skelbench.prepare import PreparedSet
 
@@ -18,11 +19,12 @@ class Frames:
     rows: Float32[Tensor, "rows channels joints"]  # NaN = missing
     empty: Bool[Tensor, " rows"]  # whether a frame lacks all joints
     partial: bool  # whether any frame lacks some and shows others
+    gaps: bool = True  # whether any but the last lacks all
 
     @cached_property
     def zeroed(self) -> "Frames":
         """The same with 0 for whatever is missing: a copy, made when it is first asked for."""
-        return Frames(torch.nan_to_num(self.rows), torch.zeros_like(self.empty), partial=False)
+        return Frames(torch.nan_to_num(self.rows), torch.zeros_like(self.empty), partial=False, gaps=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,44 +171,55 @@ def frames_of(rows: Float32[Tensor, "rows channels joints"]) -> Frames:
     lacking = rows.sum((1, 2)).isnan()
     empty = lacking.clone()
     empty[lacking] = rows[lacking].isnan().all(2).all(1)
-    return Frames(rows, empty, bool((lacking != empty).any()))
+    return Frames(rows, empty, partial=bool((lacking != empty).any()), gaps=bool(empty[:-1].any()))
 
 
 def interpolate(
     frames: Frames,
     first: Int64[Tensor, " rows"],
     last: Int64[Tensor, " rows"],
-    positions: Float[Tensor, "rows times"],
+    positions: Float[Tensor, "rows times"] | Int64[Tensor, "rows times"],
 ) -> Float32[Tensor, "rows channels times joints"]:
-    """Read tracks at positions between frames, linearly and honest about what is missing.
+    """Read tracks at positions: at whole ones the frame there, between frames linearly, honest about what is missing.
 
     Args:
         frames: Frames of all tracks.
         first: Row at which each track begins.
         last: Row at which it ends.
-        positions: In frames from the track's first, in single precision or double. Below 0 and a whole frame beyond
-            the last is missing.
+        positions: In frames from the track's first. Below 0 and a whole frame beyond the last is missing.
 
     Returns:
         At whole positions exactly the frame there. Between frames a joint that one end lacks is taken from the other;
         NaN where both lack it.
     """
-    below = positions.floor()
+    below = positions.floor().long() if positions.is_floating_point() else positions
+    low = first[:, None] + below
+    outside = (below < 0) | (low > last[:, None])
+    if not positions.is_floating_point():
+        return _gather(frames, low.masked_fill(outside, len(frames.rows) - 1))
     share = (positions - below).to(frames.rows.dtype)
-    low = first[:, None] + below.to(torch.int64)
     high = torch.minimum(low + (share > 0), last[:, None])
-    outside = (low < first[:, None]) | (low > last[:, None])
-    low, high = (end.masked_fill(outside, len(frames.rows) - 1) for end in (low, high))
-    if not frames.partial:  # then only whole frames are missing, and exchanging frames does what is needed
-        low, high = torch.where(frames.empty[low], high, low), torch.where(frames.empty[high], low, high)
-    channels = torch.arange(frames.rows.shape[1], device=positions.device)[:, None]
-    shape = (len(positions), len(channels), positions.shape[1], frames.rows.shape[2])
-    lines = frames.rows.flatten(0, 1)  # one channel of one frame each: gathered as encoders read them
-    one, other = (
-        lines.index_select(0, (end[:, None] * len(channels) + channels).flatten()).view(shape) for end in (low, high)
-    )
-    between = torch.lerp(one, other, share[:, None, :, None].expand(*shape[:3], 1).contiguous())
-    return torch.where(between.isnan(), torch.fmax(one, other), between) if frames.partial else between
+    ends = torch.stack([low, high], 2).masked_fill(outside[..., None], len(frames.rows) - 1)
+    if frames.partial:
+        one, other = (_gather(frames, end) for end in ends.unbind(2))
+        between = torch.lerp(one, other, share[:, None, :, None].expand(*one.shape[:3], 1).contiguous())
+        return torch.where(between.isnan(), torch.fmax(one, other), between)
+    if frames.gaps:  # only whole frames are missing, and exchanging frames does what is needed
+        ends = torch.where(frames.empty[ends], ends.flip(2), ends)
+    channels = frames.rows.shape[1]
+    weight = torch.stack([1 - share, share], 2)[:, None].expand(-1, channels, -1, -1).reshape(-1, 2)
+    lines = (ends[:, None] * channels + torch.arange(channels, device=ends.device)[:, None, None]).view(-1, 2)
+    # one pass over the memory for reading both ends and for the weighted sum
+    between = embedding_bag(lines, frames.rows.flatten(0, 1), per_sample_weights=weight, mode="sum")
+    return between.view(len(ends), channels, ends.shape[1], -1)
+
+
+def _gather(frames: Frames, rows: Int64[Tensor, "rows times"]) -> Tensor:
+    """Whole frames: (rows, channels, times, joints)."""
+    channels = frames.rows.shape[1]
+    lines = rows[:, None] * channels + torch.arange(channels, device=rows.device)[:, None]
+    # one channel of one frame each: gathered as encoders read them
+    return frames.rows.flatten(0, 1).index_select(0, lines.flatten()).view(*lines.shape, -1)
 
 
 def _people(prepared: PreparedSet) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -1,14 +1,14 @@
 """Sampling steps: which frames of a sample a clip has. Each draws the positions of its frames and nothing else.
 
-A position counts frames from the sample's first; between two whole numbers the clip is read between two frames, and
-what lies outside the sample is missing. To add a step, write its function and name it in `SAMPLING`.
+A position counts frames from the sample's first, as an integer where no step between two frames is needed; what lies
+outside the sample is missing. To add a step, write its function and name it in `SAMPLING`.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 from torch import Tensor
 
 from skelbench.data.rows import Rows
@@ -77,7 +77,7 @@ def crop_positions(
     return begin[:, None] + torch.minimum(along, cropped[:, None] - 1.0).double()
 
 
-def draw_sorted_draw(rows: Rows, frames: int | None = None) -> Float32[Tensor, "rows frames"]:
+def draw_sorted_draw(rows: Rows, frames: int | None = None) -> Int64[Tensor, "rows frames"]:
     """Draw frames from a pool that holds each of them 100 times, and sort them.
 
     Clips of more than 100 frames have a pool with as many copies as the clip has frames.
@@ -98,10 +98,10 @@ def draw_sorted_draw(rows: Rows, frames: int | None = None) -> Float32[Tensor, "
     kept = ~again & (place <= count)
     target = torch.where(kept, kept.cumsum(1) - 1, count)
     chosen = tickets.new_zeros(len(tickets), count + 1).scatter(1, target, tickets // copies)
-    return chosen[:, :count].float()
+    return chosen[:, :count]
 
 
-def draw_linspace(rows: Rows, frames: int | None = None) -> Float32[Tensor, "rows frames"]:
+def draw_linspace(rows: Rows, frames: int | None = None) -> Int64[Tensor, "rows frames"]:
     """Spread frames evenly from the first to the last and take each from the frame at or before its place.
 
     Raises:
@@ -114,10 +114,10 @@ def draw_linspace(rows: Rows, frames: int | None = None) -> Float32[Tensor, "row
     along = torch.arange(count, device=last.device, dtype=torch.float64) * (last / max(count - 1, 1))
     if count > 1:
         along[:, -1:] = last
-    return along.floor().float()
+    return along.long()
 
 
-def draw_zero_pad(rows: Rows, frames: int | None = None) -> Float32[Tensor, "rows frames"]:
+def draw_zero_pad(rows: Rows, frames: int | None = None) -> Int64[Tensor, "rows frames"]:
     """Take frames from the sample's first on; after its last one everything is missing.
 
     A longer sample is cut.
@@ -127,10 +127,10 @@ def draw_zero_pad(rows: Rows, frames: int | None = None) -> Float32[Tensor, "row
 
     Source: ST-GCN (Yan et al., AAAI 2018), the authors' preparation of NTU RGB+D.
     """
-    return _from(torch.zeros_like(rows.length), _frames("zero-pad", rows, frames)).float()
+    return _from(torch.zeros_like(rows.length), _frames("zero-pad", rows, frames))
 
 
-def draw_replay(rows: Rows, frames: int | None = None) -> Float32[Tensor, "rows frames"]:
+def draw_replay(rows: Rows, frames: int | None = None) -> Int64[Tensor, "rows frames"]:
     """Take frames from the sample's first on; after the last one that shows a person, the person starts again.
 
     A longer sample is cut. In the sources every person begins in the first frame (`close-up`).
@@ -140,12 +140,12 @@ def draw_replay(rows: Rows, frames: int | None = None) -> Float32[Tensor, "rows 
 
     Source: 2s-AGCN (Shi et al., CVPR 2019) and UNIK (Yang et al., BMVC 2021), the authors' pre-normalisation.
     """
-    return (_from(torch.zeros_like(rows.length), _frames("replay", rows, frames)) % rows.seen.own[:, None]).float()
+    return _from(torch.zeros_like(rows.length), _frames("replay", rows, frames)) % rows.seen.own[:, None]
 
 
 def draw_contiguous(
     rows: Rows, frames: int | None = None, filling: Literal["zero", "replay"] = "zero", of: int | None = None
-) -> Float32[Tensor, "rows frames"]:
+) -> Int64[Tensor, "rows frames"]:
     """Take frames in a row from a drawn start; a shorter sample stands at a drawn place among missing frames.
 
     With the filling `replay` every person starts again after the last own frame instead. `of` is a number of frames
@@ -162,11 +162,11 @@ def draw_contiguous(
     room = filled - count
     drawn = _whole(rows.uniform(1).double()[:, 0], room.abs() + 1)
     if filling == "replay":
-        return (_from(torch.where(room > 0, drawn, 0), count) % rows.seen.own[:, None]).float()
-    return _from(torch.where(room > 0, drawn, -drawn), count).float()
+        return _from(torch.where(room > 0, drawn, 0), count) % rows.seen.own[:, None]
+    return _from(torch.where(room > 0, drawn, -drawn), count)
 
 
-def draw_random_shift(rows: Rows, frames: int | None = None) -> Float32[Tensor, "rows frames"]:
+def draw_random_shift(rows: Rows, frames: int | None = None) -> Int64[Tensor, "rows frames"]:
     """Put what lies between the first and the last frame with somebody at a drawn place among missing frames.
 
     A longer stretch is cut.
@@ -181,12 +181,12 @@ def draw_random_shift(rows: Rows, frames: int | None = None) -> Float32[Tensor, 
     place = _whole(rows.uniform(1).double()[:, 0], (count - size).clamp(min=0) + 1)
     along = _from(-place, count)
     inside = (along >= 0) & (along < size[:, None])
-    return torch.where(inside, along + rows.seen.begin[:, None], -1).float()
+    return torch.where(inside, along + rows.seen.begin[:, None], -1)
 
 
 def draw_uniform_segments(
     rows: Rows, frames: int | None = None, number: int | None = None, of: int = 1
-) -> Float32[Tensor, "rows frames"]:
+) -> Int64[Tensor, "rows frames"]:
     """Draw one frame from each of as many equal stretches of the sample as the clip has frames.
 
     A sample of fewer than two frames a stretch leaves out frames drawn without replacement; one that is shorter than
@@ -216,7 +216,7 @@ def segment_positions(
     start: Int64[Tensor, " rows"],
     chosen: Bool[Tensor, "rows frames_and_one"],
     offset: Int64[Tensor, "rows frames"],
-) -> Float32[Tensor, "rows frames"]:
+) -> Int64[Tensor, "rows frames"]:
     """The positions of `uniform-segments`.
 
     Args:
@@ -234,10 +234,10 @@ def segment_positions(
     middle = along + chosen.long().cumsum(1)[:, :count]
     long = _segments(length, count)[:, :-1] + offset
     length = length[:, None]
-    return torch.where(length < count, short, torch.where(length < 2 * count, middle, long)).float()
+    return torch.where(length < count, short, torch.where(length < 2 * count, middle, long))
 
 
-SAMPLING: Mapping[str, Callable[..., Float[Tensor, "rows frames"]]] = {
+SAMPLING: Mapping[str, Callable[..., Tensor]] = {
     "resample": draw_resample,
     "crop-resize": draw_crop_resize,
     "sorted-draw": draw_sorted_draw,
