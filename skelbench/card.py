@@ -86,6 +86,8 @@ class Card(BaseModel, frozen=True, extra="forbid"):
         """A name that can be one of a folder, units for every channel, and at least one target."""
         if not _NAME.fullmatch(self.name):
             raise ValueError(f"the name is '{self.name[:80]}', expected one that a folder can have")
+        if self.layout.bodies != 1:
+            raise ValueError(f"the layout '{self.layout.name}' has {self.layout.bodies} roots of -1, expected one root")
         if not self.channels or len(set(self.channels)) != len(self.channels):
             raise ValueError(f"channels must be there and differ from each other, found {list(self.channels)}")
         if set(self.units) != set(self.channels):

@@ -23,7 +23,11 @@ class Layout:
     parents: tuple[int, ...]  # index of each joint's parent; -1 at the root, of each body one
     pairs: tuple[tuple[int, int], ...]  # left and right joints that a mirror swaps
     source: str  # where names and bones come from
-    bodies: int = 1  # skeletons side by side on the joint axis, see `joined`
+
+    @property
+    def bodies(self) -> int:
+        """Skeletons side by side on the joint axis, see `joined`; each has a root."""
+        return self.parents.count(-1)
 
     @property
     def centre(self) -> int:
@@ -90,6 +94,8 @@ def layout_from(table: dict[str, object], name: str, where: str) -> Layout:
         raise CardError(
             f"{where}: a layout needs the lists joints, parents and pairs; found {', '.join(sorted(table))}."
         )
+    if parents.count(-1) > 1:
+        raise CardError(f"{where}: parents must be joint indices with one root of -1, found {parents}.")
     try:
         return Layout(
             name=str(table.get("name", name)),
@@ -139,7 +145,6 @@ def joined(layout: Layout, bodies: int) -> Layout:
         joints=tuple(names),
         parents=tuple(parents),
         pairs=tuple(pairs),
-        bodies=bodies,
     )
 
 
@@ -179,7 +184,7 @@ def _problem(layout: Layout) -> str:
         return "joint names must be there and differ from each other."
     if len(layout.parents) != count:
         return f"{len(layout.parents)} parents for {count} joints."
-    if layout.parents.count(-1) != layout.bodies or not all(-1 <= parent < count for parent in layout.parents):
+    if layout.bodies < 1 or not all(-1 <= parent < count for parent in layout.parents):
         return f"parents must be joint indices with one root of -1, found {layout.parents}."
     for joint in range(count):
         ancestor, steps = joint, 0

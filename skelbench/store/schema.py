@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -138,7 +139,7 @@ def pose_bytes(card: Card) -> int:
 
 def seal(info: DatasetInfo) -> DatasetInfo:
     """Fill in the digest of dataset.json itself."""
-    return info.model_copy(update={"digest": _digest(info)})
+    return info.model_copy(update={"digest": _digest(json.loads(dump_info(info)))})
 
 
 def dump_info(info: DatasetInfo) -> bytes:
@@ -150,7 +151,7 @@ def dump_info(info: DatasetInfo) -> bytes:
         StoreError: If the card or origin holds what JSON cannot, such as NaN.
     """
     try:
-        return (json.dumps(info.model_dump(mode="json"), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        return _text(info.model_dump(mode="json"))
     except ValueError as error:
         raise StoreError(f"{INFO}: {info.name}'s card or origin cannot be written as JSON: {error}.") from error
 
@@ -207,14 +208,19 @@ def parse_info(data: bytes, where: str) -> DatasetInfo:
         info = DatasetInfo.model_validate(table)
     except ValidationError as error:
         raise StoreError(f"{where}: {explain(error, DatasetInfo)} Convert again.") from error
-    if info.digest != _digest(info):
+    if info.digest != _digest(table):
         raise StoreError(f"{where}: was changed after it was written (its digest differs). Convert again.")
     return info
 
 
-def _digest(info: DatasetInfo) -> str:
-    """SHA-256 of dataset.json with an empty digest."""
-    return hashlib.sha256(dump_info(info.model_copy(update={"digest": ""}))).hexdigest()
+def _digest(table: Mapping[str, Any]) -> str:
+    """SHA-256 of dataset.json with an empty digest: of what is written, so that a later field changes no old store."""
+    return hashlib.sha256(_text({**table, "digest": ""})).hexdigest()
+
+
+def _text(table: Mapping[str, Any]) -> bytes:
+    """The one form of a table, its keys in their order."""
+    return (json.dumps(table, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def _refuse_constant(text: str) -> NoReturn:

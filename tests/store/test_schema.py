@@ -1,5 +1,6 @@
 """dataset.json: one form for one content, and nothing else passes for it."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -93,3 +94,11 @@ def test_shards_count_on_beyond_three_digits() -> None:
 def test_a_card_that_json_cannot_hold_is_refused(tmp_path: Path, make_card: Any, write: Any) -> None:
     with pytest.raises(StoreError, match="toy's card or origin cannot be written as JSON"):
         write(tmp_path / "s", [], make_card(fps=float("inf")))
+
+
+def test_a_store_written_before_a_field_of_the_card_existed_is_still_whole(store_path: Path) -> None:
+    table = json.loads((store_path / INFO).read_text(encoding="utf-8"))
+    del table["card"]["not_kept"]
+    text = json.dumps({**table, "digest": ""}, indent=2, ensure_ascii=False) + "\n"
+    table["digest"] = hashlib.sha256(text.encode()).hexdigest()
+    assert parse_info(json.dumps(table).encode(), "here").card.not_kept == ""
