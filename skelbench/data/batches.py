@@ -195,7 +195,7 @@ class PartData:
         """Where the rows of a batch are, and what operations may know of them: one copy to the device for all."""
         owner, seen = places[sample], self.presence
         host = [self.tracks.first[tracks], self.tracks.last[tracks], self.tracks.slot[tracks], sample]
-        known = [seen.count[owner], seen.begin[owner], seen.end[owner], seen.own[tracks]]
+        known = [seen.frames[owner], seen.begin[owner], seen.end[owner], seen.own[tracks]]
         packed = self._on_device(np.stack([*host, *known, self.lengths[owner], keys[sample]])).unbind()
         longest = int(self.lengths[places].max(initial=1))
         rows = Rows(
@@ -273,6 +273,6 @@ def part_data(
 def _side_by_side(clip: Clip) -> Clip:
     """Put the rows of each sample, one for every slot, side by side on the joint axis."""
     samples = len(clip.start)
-    slots = clip.x.unflatten(0, (samples, -1)).permute(0, 2, 3, 1, 4)
+    slots = clip.x.view(samples, -1, *clip.x.shape[1:]).permute(0, 2, 3, 1, 4)
     first = torch.arange(samples, device=clip.x.device)
     return Clip(slots.flatten(3), torch.zeros_like(first), first, clip.start)

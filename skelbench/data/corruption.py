@@ -30,7 +30,7 @@ def draw_noise(rows: Rows, sigma: float) -> Float32[Tensor, "rows c frames joint
     if not 0 <= sigma < torch.inf:
         raise RecipeError(f"noise: found {sigma:g}, expected a standard deviation from 0 on.")
     shape = (rows.extent, rows.channels, len(rows.mirror))  # frames first, so that a longer batch only adds draws
-    return sigma * rows.normal(shape[0] * shape[1] * shape[2]).unflatten(1, shape).transpose(1, 2)
+    return sigma * rows.normal(shape[0] * shape[1] * shape[2]).view(-1, *shape).transpose(1, 2)
 
 
 def apply_noise(

@@ -79,7 +79,7 @@ def clip_frames(steps: Sequence[Bound], frames: int | None) -> int | None:
 def _trial(frames: int | None) -> Rows:
     """One row, on which a step can be tried without data."""
     one, nought = torch.ones(1, dtype=torch.int64), torch.zeros(1, dtype=torch.int64)
-    seen = Seen(count=one, begin=nought, end=one, own=one)
+    seen = Seen(frames=one, begin=nought, end=one, own=one)
     return Rows(one, one, nought, nought, seen, channels=3, frames=frames, extent=1, mirror=nought)
 
 

@@ -77,7 +77,7 @@ def turn(angles: Float[Tensor, "rows axes"]) -> Float[Tensor, "rows axes axes"]:
     swung, raised = sy * sx, sy * cx
     entries = [cz * cy, cz * swung + sz * cx, sz * sx - cz * raised]
     entries += [-sz * cy, cz * cx - sz * swung, sz * raised + cz * sx]
-    return torch.stack([*entries, sy, -cy * sx, cy * cx], 1).unflatten(1, (3, 3))
+    return torch.stack([*entries, sy, -cy * sx, cy * cx], 1).view(-1, 3, 3)
 
 
 def apply_rotate(
@@ -151,7 +151,7 @@ def draw_random_move(rows: Rows) -> Move:
         raise RecipeError(f"random-move: joints have {rows.channels} channels, expected 2 or more.")
     drawn = rows.uniform(8).double()
     angles, scales = _choice(drawn[:, :2], _ANGLES), _choice(drawn[:, 2:4], _SCALES)
-    return Move(angles, scales, _choice(drawn[:, 4:].unflatten(1, (2, 2)), _SHIFTS), rows.length, rows.channels)
+    return Move(angles, scales, _choice(drawn[:, 4:].reshape(-1, 2, 2), _SHIFTS), rows.length, rows.channels)
 
 
 def apply_random_move(
@@ -167,8 +167,9 @@ def apply_random_move(
     cos, sin = ((part * scale).float()[:, None, :, None] for part in (angle.cos(), angle.sin()))
     u, v = shift.float()[:, :, None, :, None].unbind(1)
     moved = x.clone()
-    streams = moved.unflatten(1, (-1, move.channels))
-    first, second = x.unflatten(1, (-1, move.channels))[:, :, :2].unbind(2)
+    shape = (len(x), -1, move.channels, *x.shape[2:])
+    streams = moved.view(shape)
+    first, second = x.view(shape)[:, :, :2].unbind(2)
     streams[:, :, 0] = cos * first - sin * second + u
     streams[:, :, 1] = sin * first + cos * second + v
     return moved
@@ -184,7 +185,7 @@ def draw_shear(rows: Rows, amount: float) -> Float32[Tensor, "rows channels chan
     """
     amount, size = _within("shear", amount, 1.0), rows.channels
     own = torch.eye(size, device=rows.key.device)
-    return own + (1 - own) * amount * rows.spread(size * size).unflatten(1, (size, size))
+    return own + (1 - own) * amount * rows.spread(size * size).view(-1, size, size)
 
 
 def draw_scale(rows: Rows, amount: float) -> Float32[Tensor, "rows 1"]:

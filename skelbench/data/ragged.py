@@ -99,7 +99,7 @@ def all_tracks(prepared: PreparedSet, slots: int) -> Tracks:
 class Presence:
     """Which frames show somebody who has a track; of a sample without, all count. On the host."""
 
-    count: Int64[np.ndarray, " samples"]  # frames that do
+    frames: Int64[np.ndarray, " samples"]  # how many do
     begin: Int64[np.ndarray, " samples"]  # the first
     end: Int64[np.ndarray, " samples"]  # after the last
     own: Int64[np.ndarray, " tracks"]  # after the last one that shows the track's own person
@@ -132,7 +132,7 @@ def presence(empty: Bool[np.ndarray, " rows"], tracks: Tracks, lengths: Int64[np
     count = np.add.reduceat(seen, begins, dtype=np.int64)
     nobody = count == 0
     return Presence(
-        count=np.where(nobody, lengths, count),
+        frames=np.where(nobody, lengths, count),
         begin=np.where(nobody, 0, np.minimum.reduceat(np.where(seen, place, len(seen)), begins)),
         end=np.where(nobody, lengths, np.maximum.reduceat(np.where(seen, place + 1, 0), begins)),
         own=own,

@@ -14,7 +14,7 @@ _PERSON = 0x9E450  # sets the draws of one person apart from those that the pers
 class Seen(NamedTuple):
     """Which frames of the prepared sample show a joint of anybody in the slots; of a sample without, all count."""
 
-    count: Int64[Tensor, " rows"]  # frames that do, 1 or more
+    frames: Int64[Tensor, " rows"]  # how many do, 1 or more
     begin: Int64[Tensor, " rows"]  # the first
     end: Int64[Tensor, " rows"]  # after the last
     own: Int64[Tensor, " rows"]  # after the last one that shows the row's own person

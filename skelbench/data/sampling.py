@@ -48,7 +48,7 @@ def draw_crop_resize(rows: Rows, share: Span, frames: int | None = None) -> Floa
     Source: CTR-GCN (Chen et al., ICCV 2021), the authors' feeder of NTU RGB+D.
     """
     count = _frames("crop-resize", rows, frames, share)
-    seen = rows.seen.count
+    seen = rows.seen.frames
     if share.low == share.high:
         begin = ((1 - share.low) * seen.double() / 2).long()
         return crop_positions(begin, seen - 2 * begin, count)
