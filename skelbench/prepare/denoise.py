@@ -52,7 +52,8 @@ def ctr_denoise(sample: Sample, mode: Literal["honest", "exact"] = "honest") -> 
     first frame on, whatever lies between: gaps are closed, and what follows them comes too early. `honest` leaves
     every pose in its frame: an id's time runs from its first frame to its last, and gaps stay missing. With it goes
     care for what the authors' data does not show: a second body of an id in one frame is another id, poses without a
-    joint do not count, and a missing joint counts as the mean of its pose in widths and motions. All else is equal.
+    joint or with all joints at 0 do not count, and a missing joint counts as the mean of its pose in widths and
+    motions. All else is equal.
 
     A recording on which the authors' script stops gets the honest result by either name: where rule 2 leaves nobody
     it is not applied, and an id that stands twice in a frame cannot run past the last frame. Poses without an id go
@@ -95,7 +96,7 @@ def _exact(sample: Sample) -> Prepared | None:
 
 def _honest(sample: Sample) -> Prepared:
     """The result without the inherited quirk."""
-    shows = ~np.isnan(sample.keypoints).any(2).all(1)
+    shows = ~np.isnan(sample.keypoints).any(2).all(1) & (sample.keypoints != 0).any((1, 2))
     sample = sample if shows.all() else _some(sample, np.flatnonzero(shows))
     frames, turn = _renumbered(sample.frame)
     who = _first_come(sample.person, nth_in_frame(sample.frame, sample.person))

@@ -42,6 +42,8 @@ def select_energy(prepared: Prepared, persons: int) -> Prepared:
     Source: 2s-AGCN (Shi et al., CVPR 2019), the authors' preparation of NTU RGB+D.
     """
     keep = _at_least_one(persons)
+    if len(prepared.keypoints) <= 1:
+        return prepared
     values = prepared.keypoints.astype(np.float64)
     known = (prepared.known & (values != 0).any((2, 3))[..., None])[..., None]
     centred = values - _mean(values, known, (1, 2))
@@ -161,12 +163,15 @@ def close_up(prepared: Prepared) -> Prepared:
 
     Source: 2s-AGCN (Shi et al., CVPR 2019) and UNIK (Yang et al., BMVC 2021), the authors' pre-normalisation.
     """
-    keypoints = prepared.keypoints.copy()
-    keypoints[(keypoints == 0).all(-1)] = np.nan
-    seen = np.asarray(replace(prepared, keypoints=keypoints).known.any(2))
-    late: np.ndarray = seen.any(1) & ~seen[:, :1].any(1)
+    zero = prepared.keypoints == 0
+    if zero.any():
+        prepared = replace(prepared, keypoints=np.where(zero.all(-1, keepdims=True), np.nan, prepared.keypoints))
+    seen = np.asarray(prepared.known.any(2))
+    late = np.asarray(seen.any(1) & ~seen[:, :1].any(1))
+    if not late.any():
+        return prepared
     order = np.where(late[:, None], np.argsort(~seen, axis=1, kind="stable"), np.arange(seen.shape[1]))
-    return _reordered(replace(prepared, keypoints=keypoints), order, prepared.frame)
+    return _reordered(prepared, order, prepared.frame)
 
 
 def even_out(prepared: Prepared, frames: int) -> Prepared:

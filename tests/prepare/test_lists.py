@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -35,6 +37,10 @@ def test_wrong_arguments_are_refused(step: str) -> None:
 def test_the_narrowest_step_says_how_many_person_slots_there_are() -> None:
     assert person_slots(["by-id"], 6) == 6
     assert person_slots(["by-position", "first:4", "select-energy:2"], 6) == 2
+    assert person_slots(["ctr"], 6) == person_slots(["ctr-denoise", "box"], 6) == 2
+    assert person_slots(["ctr-denoise"], 1) == 1
+    assert person_slots(["by-id", "first:1", "copy-lone"], 6) == 2
+    assert person_slots(["by-id", "copy-lone"], 6) == 6
 
 
 def test_steps_are_taken_in_order(make_sample) -> None:
@@ -53,6 +59,15 @@ def test_an_error_in_a_step_names_the_sample(make_sample) -> None:
 @pytest.mark.parametrize("n_frames", [0, 5])
 def test_a_sample_without_poses_survives_every_step(make_sample, n_frames: int) -> None:
     everything = ["select-energy:2", "first:1", "centre-first:1", "centre-each:1", "centre-path:1"]
-    everything += ["screen", "box", "clip", "drop-empty"]
+    everything += ["screen", "box", "clip", "close-up", "even-out:9", "copy-lone", "drop-empty"]
     prepared = prepare(make_sample("a", [], [], n_frames=n_frames), everything)
     assert prepared.keypoints.shape == (0, 0, 13, 2)
+
+
+@pytest.mark.parametrize("name", sorted(LISTS))
+@pytest.mark.parametrize("n_frames", [0, 5])
+def test_a_recording_without_bodies_survives_every_named_list(make_sample, name: str, n_frames: int) -> None:
+    sample = replace(
+        make_sample("a", [], [], n_frames=n_frames), keypoints=np.zeros((0, 25, 3), np.float32), score=None
+    )
+    assert prepare(sample, [name, "copy-lone"]).keypoints.shape[0] == 0

@@ -17,8 +17,12 @@ from skelbench.prepare.steps import (
     centre_first,
     centre_path,
     clip,
+    close_up,
+    copy_lone,
     drop_empty,
+    even_out,
     first,
+    rotate,
     screen,
     select_energy,
 )
@@ -250,3 +254,125 @@ def test_drop_empty_keeps_frames_and_their_numbers() -> None:
     assert kept.keypoints.shape == (2, 3, 3, 2)
     assert kept.score is not None
     assert kept.score.shape == (2, 3, 3)
+
+
+def test_frames_in_which_all_joints_are_at_zero_neither_centre_nor_count() -> None:
+    keypoints = drawn(2, 5, 4, 3)
+    padded = np.concatenate([np.zeros((2, 3, 4, 3)), keypoints], 1)
+    centred = centre_first(prepared_of(padded), 1).keypoints
+    np.testing.assert_array_equal(centred[:, 3:], centre_first(prepared_of(keypoints), 1).keypoints)
+    np.testing.assert_array_equal(
+        select_energy(prepared_of(padded), 2).keypoints[:, 3:], select_energy(prepared_of(keypoints), 2).keypoints
+    )
+    nowhere = prepared_of(np.zeros((1, 2, 4, 3)))
+    np.testing.assert_array_equal(centre_first(nowhere, 1).keypoints, 0)
+
+
+def test_close_up_moves_those_who_come_late_to_the_front() -> None:
+    keypoints = drawn(3, 6, 4, 3)
+    keypoints[0, [0, 3]] = np.nan
+    keypoints[1, [2, 4]] = np.nan
+    keypoints[2] = np.nan
+    sample = replace(prepared_of(keypoints), score=keypoints[..., 0])
+    closed = close_up(sample)
+    assert np.array_equal(closed.keypoints[0, :4], keypoints[0, [1, 2, 4, 5]])
+    assert np.isnan(closed.keypoints[0, 4:]).all()
+    assert np.array_equal(closed.keypoints[1:], keypoints[1:], equal_nan=True)  # there from the start, and never there
+    assert closed.score is not None
+    assert np.array_equal(closed.score, closed.keypoints[..., 0], equal_nan=True)
+
+
+def test_close_up_takes_joints_at_zero_for_missing() -> None:
+    keypoints = drawn(1, 4, 4, 3)
+    keypoints[0, :2], keypoints[0, 3, 1] = 0, 0
+    closed = close_up(prepared_of(keypoints)).keypoints
+    assert np.array_equal(closed[0, 0], keypoints[0, 2])
+    assert np.isnan(closed[0, 1, 1]).all()
+    assert np.isnan(closed[0, 2:]).all()
+
+
+def test_people_who_end_together_are_even() -> None:
+    keypoints = drawn(3, 6, 4, 3)
+    keypoints[:, 5], keypoints[0, 2], keypoints[2] = np.nan, np.nan, np.nan
+    sample = prepared_of(keypoints)
+    assert even_out(sample, 9) is sample
+
+
+@pytest.mark.parametrize("frames", [1, 6, 17])
+def test_people_who_end_apart_are_replayed_each_from_the_start(frames: int) -> None:
+    keypoints = drawn(2, 6, 4, 3)
+    keypoints[1, 4:] = np.nan
+    evened = even_out(prepared_of(keypoints), frames)
+    count = max(frames, 6)
+    assert evened.frame.tolist() == list(range(count))
+    assert np.array_equal(evened.keypoints[0], keypoints[0, np.arange(count) % 6])
+    assert np.array_equal(evened.keypoints[1], keypoints[1, np.arange(count) % 4])
+
+
+def test_evened_people_are_seen_to_the_end_though_they_have_gaps() -> None:
+    keypoints = drawn(2, 6, 4, 3)
+    keypoints[1, [1, 2, 4, 5]] = np.nan  # seen in 0 and 3: of every four frames the second and third are missing
+    evened = even_out(prepared_of(keypoints), 10).keypoints  # frame 9 is the second of four
+    assert evened.shape[1] == 12
+    assert np.array_equal(evened[1], keypoints[1, np.arange(12) % 4], equal_nan=True)
+
+
+@pytest.mark.parametrize("frames", [0, -3, 10**9])
+def test_absurd_numbers_of_frames_are_refused(frames: int) -> None:
+    with pytest.raises(RecipeError, match=f"even-out: {frames} frames, expected 1 to 100,000"):
+        even_out(prepared_of(drawn(2, 3, 4, 3)), frames)
+
+
+@pytest.mark.parametrize(("persons", "after"), [(0, 0), (1, 2), (2, 2), (3, 3)])
+def test_a_lone_body_is_copied_into_the_second_slot(persons: int, after: int) -> None:
+    keypoints = drawn(persons, 3, 4, 3)
+    copied = copy_lone(prepared_of(keypoints)).keypoints
+    assert len(copied) == after
+    for person in copied[:2]:
+        assert any(np.array_equal(person, one) for one in keypoints)
+
+
+def test_rotate_points_the_spine_up_and_then_the_shoulders_along_x() -> None:
+    keypoints = drawn(2, 4, 5, 3)
+    keypoints[0, 0] = np.nan  # the bones are those of the first frame in which the first person is seen
+    turned = rotate(prepared_of(keypoints), 0, 1, 3, 2).keypoints
+    shoulders = turned[0, 1, 3] - turned[0, 1, 2]
+    np.testing.assert_allclose(shoulders / np.linalg.norm(shoulders), [1, 0, 0], atol=1e-6)
+    upright = rotate(prepared_of(keypoints), 0, 1, 0, 0).keypoints  # no second bone: its ends are one joint
+    spine = upright[0, 1, 1] - upright[0, 1, 0]
+    np.testing.assert_allclose(spine / np.linalg.norm(spine), [0, 0, 1], atol=1e-6)
+
+
+@settings(deadline=None, max_examples=40)
+@given(prepareds())
+def test_a_turn_keeps_every_distance(prepared: Prepared) -> None:
+    assume(prepared.keypoints.shape[3] == 3)
+    turned = rotate(prepared, 0, 1, 2, 1).keypoints
+    lengths = [np.linalg.norm(keypoints, axis=-1) for keypoints in (prepared.keypoints, turned)]
+    np.testing.assert_allclose(lengths[1], lengths[0], atol=1e-4)
+    apart = [np.linalg.norm(keypoints[:, :, :1] - keypoints, axis=-1) for keypoints in (prepared.keypoints, turned)]
+    np.testing.assert_allclose(apart[1], apart[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("bone", [[0, 0, 0], [0, 0, 2], [0, 0, -2], [0, 0, 1e-9], [np.nan] * 3])
+def test_a_bone_without_length_or_along_the_axis_is_not_turned(bone: list[float]) -> None:
+    keypoints = drawn(1, 2, 4, 3)
+    keypoints[0, :, 0] = 0
+    keypoints[0, :, 1] = bone
+    sample = prepared_of(keypoints)
+    assert np.array_equal(rotate(sample, 0, 1, 2, 2).keypoints, keypoints, equal_nan=True)
+
+
+def test_a_bone_is_taken_from_the_first_frame_that_shows_both_ends() -> None:
+    keypoints = drawn(1, 4, 4, 3)
+    keypoints[0, 0, 0], keypoints[0, 1, 1] = np.nan, np.nan
+    turned = rotate(prepared_of(keypoints), 0, 1, 2, 2).keypoints
+    spine = turned[0, 2, 1] - turned[0, 2, 0]
+    np.testing.assert_allclose(spine / np.linalg.norm(spine), [0, 0, 1], atol=1e-6)
+
+
+def test_rotate_needs_three_channels_and_joints_that_there_are() -> None:
+    with pytest.raises(RecipeError, match="rotate: joints have 2 channels, expected 3"):
+        rotate(prepared_of(drawn(1, 2, 4, 2)), 0, 1, 2, 3)
+    with pytest.raises(RecipeError, match="joint 7; the layout has the joints 0 to 3"):
+        rotate(prepared_of(drawn(1, 2, 4, 3)), 0, 1, 2, 7)
