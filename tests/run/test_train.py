@@ -1,6 +1,7 @@
 """Training, without a store: batches are made here."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -15,6 +16,7 @@ from torch.nn import functional
 
 from skelbench.data.types import Batch, Clip, Share
 from skelbench.errors import RecipeError, RunError
+from skelbench.freeze import freeze
 from skelbench.methods.method import Loss
 from skelbench.optimise import Group, OptimRecipe, lr_factor, make_optimiser
 from skelbench.standing import LOG, RESUME
@@ -51,6 +53,8 @@ class Data:
             generator = torch.Generator().manual_seed(draw_seed(seed, stage, epoch, step))
             whole = torch.randn(6, 4, 1, 1, generator=generator) * self.scale
             for index in torch.arange(6).tensor_split(share.pieces)[share.first : share.first + share.count]:
+                if not len(index):
+                    continue
                 x, place = whole[index], torch.arange(len(index))
                 clip = Clip(x, torch.zeros_like(place), place, torch.zeros(len(index)))
                 yield Batch((clip,), index, (x[:, 0, 0, 0] > 0).long(), 1, {}, (epoch + step / STEPS) / epochs)
@@ -202,3 +206,155 @@ def test_the_schedules() -> None:
     assert [lr_factor(epochs, epoch / 4, 1 / 4) for epoch in range(4)] == [0.5, 1, 1, 1]
     ramp = epochs.model_copy(update={"warmup_by": "epoch"})
     assert [lr_factor(ramp, at / 12, 1 / 12) for at in range(8)] == pytest.approx([0.5] * 3 + [1.0] * 5)
+
+
+class Plain(nn.Module):
+    """Without statistics over a batch: what is summed in pieces is what is summed at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2))
+
+    def loss(self, batch: Batch) -> Loss:
+        logits = self.encoder(batch.clips[0].x[:, :, 0, 0])
+        right = (logits.detach().argmax(1) == batch.target).float().mean()
+        return Loss(functional.cross_entropy(logits, batch.target), {"accuracy": right})
+
+
+def plain(seed: int = 0) -> Plain:
+    torch.manual_seed(seed)
+    return Plain()
+
+
+def logged(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / LOG).read_text().splitlines()]
+
+
+@pytest.mark.parametrize("pieces", [2, 4, 6, 50])
+def test_accumulated_pieces_train_as_the_whole_step(tmp_path: Path, pieces: int) -> None:
+    whole, parts = plain(), plain()
+    optim = OPTIM.model_copy(update={"clip": 0.1})
+    run(whole, job(tmp_path / "a", optim))
+    run(parts, job(tmp_path / "b", optim.model_copy(update={"accumulate": pieces})))
+    for name, tensor in whole.state_dict().items():
+        torch.testing.assert_close(parts.state_dict()[name], tensor, rtol=0, atol=1e-6)
+    for one, other in zip(logged(tmp_path / "a"), logged(tmp_path / "b"), strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], abs=1e-6)
+        assert one["parts"]["accuracy"] == pytest.approx(other["parts"]["accuracy"], abs=1e-6)
+
+
+def test_the_average_of_weights_is_what_is_left(tmp_path: Path) -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+
+    class Watched(Plain):
+        def loss(self, batch: Batch) -> Loss:
+            seen.append({name: tensor.detach().clone() for name, tensor in self.state_dict().items()})
+            return super().loss(batch)
+
+    def watched(seed: int = 0) -> Watched:
+        torch.manual_seed(seed)
+        return Watched()
+
+    optim = OPTIM.model_copy(update={"epochs": 1})
+    last, averaged = watched(), watched()
+    run(last, job(tmp_path / "a", optim))
+    states = [*seen, {name: tensor.clone() for name, tensor in last.state_dict().items()}]
+    run(averaged, job(tmp_path / "b", optim.model_copy(update={"ema": 0.25})))
+    decays = [min(0.25, (1 + n) / (10 + n)) for n in (1, 2, 3)]
+    assert decays == pytest.approx([2 / 11, 0.25, 0.25])
+    for name, tensor in averaged.state_dict().items():
+        expected = states[0][name]
+        for decay, state in zip(decays, states[1:], strict=True):
+            expected = decay * expected + (1 - decay) * state[name]
+        torch.testing.assert_close(tensor, expected)
+
+
+@pytest.mark.parametrize("epoch", [0, 2, 3])
+def test_an_interrupted_average_ends_with_the_same_weights(tmp_path: Path, epoch: int) -> None:
+    optim = OPTIM.model_copy(update={"ema": 0.9, "accumulate": 2})
+    whole, parts = net(), net()
+    run(whole, job(tmp_path / "a", optim))
+    with pytest.raises(KeyboardInterrupt):
+        run(parts, job(tmp_path / "b", optim), stop_after(epoch))
+    again = net(seed=5)
+    run(again, job(tmp_path / "b", optim))
+    assert equal(whole, again)
+    raw = net()
+    run(raw, job(tmp_path / "c", OPTIM.model_copy(update={"accumulate": 2})))
+    assert not equal(raw, whole)
+    assert torch.equal(raw.body[1].num_batches_tracked, whole.body[1].num_batches_tracked)
+
+
+def test_what_is_frozen_keeps_every_bit(tmp_path: Path) -> None:
+    method = net()
+    before = {name: tensor.clone() for name, tensor in method.state_dict().items()}
+    patterns = ("body.0.*", "body.1.*")
+    freeze(method, patterns)
+    run(method, replace(job(tmp_path, OPTIM.model_copy(update={"ema": 0.5})), freeze=patterns))
+    held = [torch.equal(before[name], tensor) for name, tensor in method.state_dict().items()]
+    assert held == [name.startswith(("body.0.", "body.1.")) for name in before]
+    assert method.body[2].training
+
+
+def test_watching_changes_no_weight_and_finds_the_best_epoch(tmp_path: Path) -> None:
+    plain_method, watched = net(), net()
+    run(plain_method, job(tmp_path / "a"))
+    told = iter([0.1, 0.7, 0.7, 0.2])
+
+    def watch() -> dict[str, float]:
+        torch.rand(5)
+        watched.eval()
+        return {"top1": next(told), "map": 0.5}
+
+    outcome = run(watched, replace(job(tmp_path / "b"), watch=watch))
+    assert equal(plain_method, watched)
+    assert outcome.best is not None
+    assert (outcome.best.epoch, outcome.best.values["top1"], outcome.best.looked) == (1, 0.7, 4)
+    assert [line["watched"]["top1"] for line in logged(tmp_path / "b")] == [0.1, 0.7, 0.7, 0.2]
+
+
+@pytest.mark.parametrize(("lower", "best"), [(False, 1), (True, 0)])
+def test_an_interrupted_watch_remembers_the_best_epoch(tmp_path: Path, *, lower: bool, best: int) -> None:
+    values = {0: 0.1, 1: 0.7, 2: 0.3, 3: 0.2}
+    watched: list[int] = []
+
+    def watch() -> dict[str, float]:
+        watched.append(len(watched))
+        return {"top1": values[watched[-1]]}
+
+    what = replace(job(tmp_path), watch=watch, lower=lower)
+    with pytest.raises(KeyboardInterrupt):
+        run(net(), what, stop_after(1))
+    outcome = run(net(), what)
+    assert outcome.best is not None
+    assert (outcome.best.epoch, outcome.best.looked) == (best, 4)
+
+
+def test_a_loss_that_is_not_finite_is_found_in_its_own_step(tmp_path: Path) -> None:
+    class Once(Data):
+        """The samples of the second step are broken."""
+
+        def train_batches(self, seed: int, stage: int, epoch: int, epochs: int, *, share: Share) -> Iterator[Batch]:
+            for step, batch in enumerate(super().train_batches(seed, stage, epoch, epochs, share=share)):
+                clip = batch.clips[0]
+                broken = clip._replace(x=clip.x * torch.nan if step == 1 else clip.x)
+                yield replace(batch, clips=(broken,), index=batch.index + 6 * step)
+
+    names = [f"s{place}" for place in range(18)]
+    outcome = run(net(), replace(job(tmp_path, data=Once()), ids=names))
+    assert outcome.state == "diverged"
+    assert "the loss is nan of the samples s6, s7, s8, s9, s10, s11." in outcome.messages[0]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the compiler
+def test_a_compiled_encoder_trains_alike_and_is_left_as_it_was(tmp_path: Path) -> None:
+    if shutil.which("c++") is None:
+        pytest.skip("no compiler")
+    eager, compiled = plain(), plain()
+    run(eager, job(tmp_path / "a"))
+    run(compiled, job(tmp_path / "b", OPTIM.model_copy(update={"compile": True})))
+    assert list(eager.state_dict()) == list(compiled.state_dict())
+    for name, tensor in eager.state_dict().items():
+        torch.testing.assert_close(compiled.state_dict()[name], tensor, rtol=1e-4, atol=1e-5)
+    assert compiled.encoder._compiled_call_impl is None
