@@ -21,12 +21,13 @@ KINDS = ("single", "multi", "score")
 class Supervised(nn.Module):
     """Cross-entropy for one class, binary cross-entropy for several, squared error for a score."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - hyper-parameters are keywords
         self,
         encoder: Encoder,
         task: Task,
         spec: InputSpec,
         *,
+        head_init: Literal["torch", "2/classes", "0.02"] = "torch",
         label_smoothing: float = 0.0,
         class_weights: Literal["none", "balanced"] = "none",
         mixup: float = 0.0,
@@ -37,6 +38,8 @@ class Supervised(nn.Module):
             encoder: Gives the features.
             task: What is to be learnt.
             spec: What the clips look like; not used.
+            head_init: How the head's first weights are drawn: as torch does; normal with a variance of 2 / classes
+                (2s-AGCN, UNIK, CTR-GCN); normal with a standard deviation of 0.02, no bias (ST-GCN).
             label_smoothing: Share of the target spread over all classes, in [0, 1); only for one class a sample.
             class_weights: `balanced` weights a sample by n / (classes * samples of its class), as scikit-learn does;
                 only for one class a sample.
@@ -60,6 +63,11 @@ class Supervised(nn.Module):
         self.kind = task.kind
         self.label_smoothing = label_smoothing
         self.head = nn.Linear(encoder.out_channels, 1 if task.kind == "score" else len(task.classes))
+        if head_init != "torch":
+            spread = 0.02 if head_init == "0.02" else math.sqrt(2 / self.head.out_features)
+            nn.init.normal_(self.head.weight, 0, spread)
+        if head_init == "0.02":
+            nn.init.zeros_(self.head.bias)
         # neither is learnt, so neither is in a checkpoint
         weights = _balanced(task.train_counts) if class_weights == "balanced" else None
         self.register_buffer("class_weights", weights, persistent=False)

@@ -42,6 +42,18 @@ def test_rows_stand_in_the_place_of_their_slot() -> None:
     assert placed.tolist() == [[1, 2], [3, 0], [0, 0]]
 
 
+@pytest.mark.parametrize(
+    ("draw", "spread", "bias"), [("torch", 1 / 30, True), ("2/classes", 0.1, True), ("0.02", 0.02, False)]
+)
+def test_the_head_is_drawn_as_the_recipe_says(draw: str, spread: float, bias: bool) -> None:
+    spec = InputSpec(load_layout("kinect_v1"), (300,), 4, 1)
+    head = SUPERVISED(
+        IDENTITY(spec), Task("single", tuple(map(str, range(200))), (1,) * 200), spec, head_init=draw
+    ).head
+    assert float(head.weight.detach().std()) == pytest.approx(spread, rel=0.02)
+    assert bool(head.bias.detach().any()) == bias
+
+
 def test_one_class_is_learnt_by_cross_entropy_with_smoothing() -> None:
     net = method(label_smoothing=0.2)
     target = torch.tensor([0, 1, 1])
