@@ -96,8 +96,7 @@ def _exact(sample: Sample) -> Prepared | None:
 
 def _honest(sample: Sample) -> Prepared:
     """The result without the inherited quirk."""
-    shows = ~np.isnan(sample.keypoints).any(2).all(1) & (sample.keypoints != 0).any((1, 2))
-    sample = sample if shows.all() else _some(sample, np.flatnonzero(shows))
+    sample = _that_show_something(sample)
     frames, turn = _renumbered(sample.frame)
     who = _first_come(sample.person, nth_in_frame(sample.frame, sample.person))
     if not who.any():
@@ -112,6 +111,16 @@ def _in_order(sample: Sample) -> Sample:
     """The poses by their frames, those of one frame as they stand."""
     rising = bool((sample.frame[1:] >= sample.frame[:-1]).all())
     return sample if rising else _some(sample, np.argsort(sample.frame, kind="stable"))
+
+
+def _that_show_something(sample: Sample) -> Sample:
+    """The poses with a joint, not all at 0."""
+    count, joints, channels = sample.keypoints.shape
+    shows = sample.keypoints.reshape(count, joints * channels).any(1)
+    missing = np.isnan(sample.keypoints)
+    if missing.any():
+        shows &= ~missing.any(2).all(1)
+    return sample if shows.all() else _some(sample, np.flatnonzero(shows))
 
 
 def _some(sample: Sample, poses: np.ndarray) -> Sample:
@@ -225,9 +234,9 @@ def _narrow(keypoints: np.ndarray) -> np.ndarray:
 
 def _measurable(keypoints: np.ndarray) -> np.ndarray:
     """Poses whose missing joints stand at the mean of those seen, of which there must be one."""
-    missing = np.isnan(keypoints).any(2, keepdims=True)
-    if not missing.any():
+    if not np.isnan(keypoints).any():
         return keypoints
+    missing = np.isnan(keypoints).any(2, keepdims=True)
     mean = np.where(missing, 0, keypoints).sum(1, keepdims=True) / (~missing).sum(1, keepdims=True)
     return np.where(missing, mean.astype(np.float32), keypoints)
 
