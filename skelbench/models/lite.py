@@ -85,7 +85,8 @@ class _Graph(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(rows, inputs, frames, joints) to (rows, outputs, frames, joints)."""
         wide = self.widen(x)
-        grouped = wide.reshape(wide.shape[0], self.heads, -1, wide.shape[3]) @ self.graph
+        rows, channels, frames, joints = wide.shape
+        grouped = wide.reshape(rows, self.heads, channels // self.heads * frames, joints) @ self.graph
         return torch.relu(self.norm(self.mix(grouped.view(wide.shape))) + self.skip(x))
 
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from skelbench import registry
-from skelbench.data.types import InputSpec
-from skelbench.models.encoder import check_hyper_parameters, encoder_class
 from skelbench.blocks import conflicts, plugin_card
+from skelbench.data.types import InputSpec
+from skelbench.models.encoder import check_hyper_parameters, encoder_class, hyper_parameters
 from skelbench.skeletons import layout_names, load_layout
 
 LAYOUTS = layout_names()
@@ -24,10 +24,10 @@ def spec(layout: str = "kinect_v2", *, streams: tuple[int, ...] = (3,), slots: i
     return InputSpec(load_layout(layout), streams, None, slots)
 
 
-def build(model: type[nn.Module], spec: InputSpec, seed: int = 0) -> Any:
+def build(model: type[nn.Module], spec: InputSpec, seed: int = 0, **values: object) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return model(spec, **check_hyper_parameters(model, {}, "model"))
+        return model(spec, **check_hyper_parameters(model, values, "model"))
 
 
 def clip(spec: InputSpec, frames: int, persons: int = 2, samples: int = 2) -> tuple[Tensor, Tensor]:
@@ -74,6 +74,28 @@ def test_gradients_reach_every_parameter(model: type[nn.Module]) -> None:
     assert [name for name, parameter in encoder.named_parameters() if parameter.grad is None] == []
 
 
+def test_every_parameter_has_a_part_in_the_features(model: type[nn.Module]) -> None:
+    shape = spec()
+    encoder = build(model, shape)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in encoder.parameters():  # away from where a network begins: some parts are switched off there
+        parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
+    x, slot = clip(shape, 16)
+    features = encoder(x, slot)
+    if features.requires_grad:
+        (features * torch.randn(features.shape, generator=generator)).sum().backward()
+    assert [name for name, parameter in encoder.named_parameters() if not parameter.grad.any()] == []
+
+
+@pytest.mark.parametrize("persons", [2, 3, 4])
+def test_a_norm_of_every_slot_takes_the_rows_of_all_slots(model: type[nn.Module], persons: int) -> None:
+    if "input_slots" not in hyper_parameters(model):
+        pytest.skip("has no norm of every slot")
+    shape = spec(slots=persons)
+    x, slot = clip(shape, 6, persons)
+    assert build(model, shape, input_slots=persons)(x, slot).isfinite().all()
+
+
 def test_its_state_makes_an_equal_network(model: type[nn.Module]) -> None:
     shape = spec()
     one, other = build(model, shape, 0), build(model, shape, 1)
@@ -94,6 +116,52 @@ def test_a_row_does_not_change_another_after_training(model: type[nn.Module]) ->
     encoder = build(model, shape).eval()
     x, slot = clip(shape, 12)
     torch.testing.assert_close(encoder(x[:2], slot[:2]), encoder(x, slot)[:2])
+
+
+def test_predictions_are_the_same_every_time_and_leave_the_clips_as_they_are(model: type[nn.Module]) -> None:
+    shape = spec()
+    encoder = build(model, shape).eval()
+    x, slot = clip(shape, 12)
+    before = x.clone()
+    assert torch.equal(encoder(x, slot), encoder(x, slot))
+    assert torch.equal(x, before)
+
+
+def test_clips_of_nobody_give_no_features(model: type[nn.Module]) -> None:
+    shape = spec()
+    x, slot = clip(shape, 8)
+    with torch.inference_mode():
+        out = build(model, shape).eval()(x[:0], slot[:0])
+    assert out.shape[0] == 0
+
+
+def test_it_computes_where_its_weights_are_and_in_their_type(model: type[nn.Module]) -> None:
+    shape = spec()
+    x, slot = clip(shape, 9)
+    assert build(model, shape).double()(x.double(), slot).dtype == torch.float64
+    assert build(model, shape).to("meta")(x.to("meta"), slot.to("meta")).device.type == "meta"
+
+
+def test_it_learns_in_mixed_precision(model: type[nn.Module]) -> None:
+    shape = spec()
+    x, slot = clip(shape, 8)
+    encoder = build(model, shape)
+    with torch.autocast("cpu", torch.bfloat16):
+        features = encoder(x.requires_grad_(), slot)
+    features.float().square().mean().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in encoder.parameters())
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_the_same(model: type[nn.Module]) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    shape = spec()
+    x, slot = clip(shape, 16)
+    encoder = build(model, shape).eval()
+    here = encoder(x, slot)
+    there = encoder.cuda()(x.cuda(), slot.cuda()).cpu()
+    torch.testing.assert_close(there, here, rtol=1e-2, atol=1e-2)  # TF32 may be on
 
 
 @pytest.mark.parametrize("name", registry.names("models"))
