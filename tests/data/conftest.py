@@ -1,4 +1,5 @@
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -6,10 +7,12 @@ import pytest
 import torch
 
 from skelbench.data.batches import PartData, part_data, recipe_spec
+from skelbench.data.draw import sample_keys
+from skelbench.data.rows import Rows, Seen
 from skelbench.data.types import DataRecipe, Items
 from skelbench.prepare.prepared import Prepared
 from skelbench.prepare.sets import PreparedSet, pack
-from skelbench.skeletons import Layout
+from skelbench.skeletons import Layout, mirror
 
 LAYOUT = Layout(
     name="small",
@@ -28,6 +31,29 @@ def one_thread() -> None:
 @pytest.fixture
 def layout() -> Layout:
     return LAYOUT
+
+
+@pytest.fixture
+def make_rows() -> Callable[..., Rows]:
+    """Rows of samples s0, s1, ... with the given lengths, one person each who is there all the time."""
+
+    def make(lengths: Sequence[int], **changes: object) -> Rows:
+        keys = torch.from_numpy(sample_keys([f"s{number}" for number in range(len(lengths))]))
+        length, place = torch.tensor(lengths), torch.arange(len(lengths))
+        rows = Rows(
+            key=keys,
+            length=length,
+            sample=place,
+            slot=torch.zeros_like(place),
+            seen=Seen(length, torch.zeros_like(place), length, length),
+            channels=3,
+            frames=8,
+            extent=max(lengths),
+            mirror=torch.from_numpy(mirror(LAYOUT)),
+        )
+        return replace(rows, **changes)
+
+    return make
 
 
 @pytest.fixture
