@@ -15,6 +15,7 @@ from skelbench.record import Record, read_record
 
 Scored: TypeAlias = tuple[int | None, str]  # fold, and digest of the (sample_id, target) pairs scored in it
 
+EVALUATIONS = ("supervised", "finetune", "linear")  # in the order of their tables
 POOLED = {"mean_class_accuracy": mean_class_accuracy, "macro_f1": macro_f1}  # functions of the confusion matrix
 
 
@@ -135,12 +136,12 @@ def boards(entries: Iterable[Entry]) -> list[Board]:
     Raises:
         RunError: If records of one key disagree on what was run or scored.
     """
-    found: dict[tuple[bool, str, str], dict[tuple[bool, str, float, str], dict[str, list[Entry]]]] = {}
+    found: dict[tuple[bool, str, str], dict[tuple[bool, int, str, float, str], dict[str, list[Entry]]]] = {}
     for entry in entries:
         record = entry.record
         board = found.setdefault((record.synthetic, record.dataset, record.protocol), {})
         tuned = record.scored != "test"  # a validation part never stands beside a test part
-        runs = board.setdefault((tuned, record.evaluation, -(record.labels or 1.0), record.primary), {})
+        runs = board.setdefault((tuned, *_place(record), record.primary), {})
         runs.setdefault(record.key, []).append(entry)
     return [
         Board(*name, tuple(table for _, runs in sorted(kinds.items()) for table in _tables(runs.values())))
@@ -249,6 +250,12 @@ def _scored(record: Record) -> bool:
 def _name(record: Record) -> tuple[str, ...]:
     """What a run is called."""
     return record.model, record.method, "+".join(record.streams), record.recipe, record.key
+
+
+def _place(record: Record) -> tuple[int, str, float]:
+    """An order of tables: the usual evaluations first, then by name; all labels before few."""
+    usual = EVALUATIONS.index(record.evaluation) if record.evaluation in EVALUATIONS else len(EVALUATIONS)
+    return usual, record.evaluation, -(record.labels or 1.0)
 
 
 def _order(record: Record) -> tuple[str, str, tuple[str, ...], int, int]:

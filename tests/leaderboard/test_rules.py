@@ -283,6 +283,18 @@ def test_a_validation_part_never_stands_beside_a_test_part(tmp_path: Path, keep:
     assert index[1]["evaluation"] == "supervised, all labels, scored on validation"
 
 
+def test_tables_stand_in_the_usual_order(tmp_path: Path, keep: Keep) -> None:
+    for place, (evaluation, labels) in enumerate(
+        [("zero-shot", None), ("linear", None), ("supervised", 0.05), ("finetune", None), ("supervised", None)]
+    ):
+        keep(evaluation=evaluation, labels=labels, key=str(place) * 64)
+    titles = [line for line in page(tmp_path).splitlines() if line.startswith("## ")]
+    assert titles[:-1] == [
+        *("## supervised, all labels", "## supervised, 5 % of the labels", "## finetune, all labels"),
+        *("## linear, all labels", "## zero-shot, all labels"),
+    ]
+
+
 def test_the_best_test_epoch_stands_under_its_own_name_and_ranks_nothing(tmp_path: Path, keep: Keep) -> None:
     for seed in range(3):
         best = {"oracle_top1": 0.95 + seed / 100, "oracle_macro_f1": 0.9, "oracle_nll": 0.3}
