@@ -1,5 +1,6 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -75,13 +76,23 @@ def make_set() -> Callable[[Sequence[Prepared]], PreparedSet]:
 
 @pytest.fixture
 def make_part(make_prepared: Any, make_set: Any) -> Callable[..., PartData]:
-    """A part of samples with the given (persons, frames), ids s0, s1, ... and labels 0, 1, 2, 0, ..."""
+    """A part of samples with the given (persons, frames), ids s0, s1, ... and labels 0, 1, 2, 0, ...
+
+    `unseen` has for (sample, person) the frames in which the person is not there.
+    """
 
     def make(
-        shapes: Sequence[tuple[int, int]], *, keep: Sequence[int] | None = None, slots: int = 2, **recipe: Any
+        shapes: Sequence[tuple[int, int]],
+        *,
+        keep: Sequence[int] | None = None,
+        slots: int = 2,
+        unseen: Mapping[tuple[int, int], slice] = MappingProxyType({}),
+        **recipe: Any,
     ) -> PartData:
         keep = range(len(shapes)) if keep is None else keep
         samples = [make_prepared(*shapes[number], seed=number) for number in keep]
+        for (number, person), frames in unseen.items():
+            samples[number].keypoints[person, frames] = np.nan
         items = Items(tuple(f"s{number}" for number in keep), np.array([number % 3 for number in keep]), "single")
         data = DataRecipe(**({"frames": 8, "batch": 4} | recipe))
         spec = recipe_spec(data, LAYOUT, channels=3, slots=slots)

@@ -8,7 +8,7 @@ import torch
 from skelbench.data.batches import PartData, check_recipe, input_spec, part_data, recipe_spec
 from skelbench.data.types import Batch, DataRecipe, Items
 from skelbench.errors import RecipeError, RunError
-from skelbench.skeletons import Layout, load_layout
+from skelbench.skeletons import Layout, adjacency, load_layout, mirror
 
 MakePart = Callable[..., PartData]
 
@@ -78,6 +78,82 @@ def test_all_has_a_row_for_each_slot_with_zeros_for_the_absent(make_part: MakePa
     assert clip.slot.tolist() == [0, 1] * 3
     assert not clip.x[1:4].any()
     assert torch.equal(clip.x[[0, 4, 5]], present.x[[0, 2, 3]])
+
+
+@pytest.mark.parametrize("stream", ["joint", "bone", "joint-motion"])
+def test_joined_has_one_row_a_sample_with_the_slots_side_by_side(make_part: MakePart, stream: str) -> None:
+    shapes = [(1, 4), (0, 6), (2, 5), (3, 9)]
+    slots = next(make_part(shapes, persons="all", streams=[stream]).batches()).clips[0]
+    part = make_part(shapes, persons="joined", streams=[stream])
+    clip = next(part.batches()).clips[0]
+    assert clip.x.shape == (4, 3, 8, 8)
+    assert torch.equal(clip.x, torch.cat([slots.x[0::2], slots.x[1::2]], 3))
+    assert clip.x.is_contiguous()
+    assert clip.slot.tolist() == [0] * 4
+    assert clip.sample.tolist() == [0, 1, 2, 3]
+    assert torch.equal(clip.start, slots.start)
+    assert part.left_out == 1
+
+
+def test_the_layout_of_joined_slots_is_block_diagonal(make_part: MakePart, layout: Layout) -> None:
+    spec = make_part([(1, 4)], persons="joined", slots=3).spec
+    assert (spec.slots, len(spec.layout.joints), spec.layout.bodies) == (1, 12, 3)
+    assert len(set(spec.layout.joints)) == 12
+    one = adjacency(layout)
+    blocks = adjacency(spec.layout).reshape(3, 3, 4, 3, 4)
+    for first in range(3):
+        for second in range(3):
+            expected = one if first == second else np.zeros_like(one)
+            np.testing.assert_array_equal(blocks[:, first, :, second], expected)
+    assert mirror(spec.layout).reshape(3, 4).tolist() == [(mirror(layout) + 4 * body).tolist() for body in range(3)]
+    alone = make_part([(1, 4)], persons="joined", slots=1).spec
+    assert alone.layout == layout
+
+
+def test_persons_joined_are_changed_each_in_its_own_body(make_part: MakePart) -> None:
+    shapes, steps = [(1, 9), (2, 5), (0, 2)], ["zero", "resample:0.5-1", "flip:1", "rotate:0.3", "random-move"]
+    slots = next(make_part(shapes, persons="all", test_clips=steps).batches()).clips[0]
+    clip = next(make_part(shapes, persons="joined", test_clips=steps).batches()).clips[0]
+    assert torch.equal(clip.x, torch.cat([slots.x[0::2], slots.x[1::2]], 3))
+
+
+def test_samples_are_met_several_times_an_epoch_with_draws_of_their_own(make_part: MakePart) -> None:
+    once, part = (make_part([(1, 30)] * 6, clips=AUGMENTED, batch=3, repeat=repeat) for repeat in (1, 4))
+    assert (len(part), part.steps) == (6, 8)
+    batches = list(part.train_batches(0, 0, 0, 2))
+    index = torch.cat([batch.index for batch in batches])
+    assert torch.bincount(index).tolist() == [4] * 6
+    assert index[:6].tolist() != sorted(index[:6].tolist())
+    assert torch.equal(torch.cat([batch.target for batch in batches]), part.target[index])
+    assert batches[-1].progress == 7 / 16
+    x = torch.cat([batch.clips[0].x for batch in batches])
+    for place in range(6):
+        met = x[index == place].flatten(1)
+        assert torch.pdist(met).min() > 1e-3
+        first = rows_by_id(list(once.train_batches(0, 0, 0, 2)), once.items.ids)[f"s{place}"]
+        assert any(torch.equal(row, first.flatten()) for row in met)
+    assert len({int(key) for batch in batches for key in batch.key}) == 24
+    assert [len(batch.index) for batch in part.batches()] == [3, 3]
+
+
+def test_a_repeated_sample_has_the_same_draws_whoever_else_is_there(make_part: MakePart) -> None:
+    options = {"clips": AUGMENTED, "repeat": 3, "batch": 1}
+    whole, some = make_part(SHAPES, **options), make_part(SHAPES, keep=[5, 1, 8], **options)
+
+    def met(part: PartData) -> dict[int, Batch]:
+        return {int(batch.key): batch for batch in part.train_batches(1, 0, 2, 4)}
+
+    everybody = met(whole)
+    for key, batch in met(some).items():
+        torch.testing.assert_close(batch.clips[0].x, everybody[key].clips[0].x, rtol=1e-6, atol=1e-6)
+
+
+def test_ten_test_clips_of_one_sample_differ(make_part: MakePart) -> None:
+    part = make_part([(1, 40), (1, 5)], test_clips=[[f"uniform-segments:8,{number},10"] for number in range(10)])
+    clips = next(part.batches()).clips
+    assert len(clips) == 10
+    assert torch.pdist(torch.stack([clip.x[0].flatten() for clip in clips])).min() > 0.1
+    assert [int(clip.start[1]) for clip in clips] == [number % 5 for number in range(10)]
 
 
 def test_the_same_question_has_the_same_answer(make_part: MakePart) -> None:

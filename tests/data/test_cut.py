@@ -30,6 +30,10 @@ def test_streams_come_last_where_they_are_not_named() -> None:
         (["scale:0.2"], "no step chooses the 8 frames of data.frames. Add one of resample"),
         (["resample:1", "stream", "stream"], "'stream' stands 2 times, expected once"),
         (["resample:1", "stream", "rotate:0.3"], "'rotate' works on coordinates; put it before 'stream'"),
+        (["resample:1", "stream", "minmax"], "'minmax' works on coordinates; put it before 'stream'"),
+        (["reverse:0.5", "resample:1"], "'reverse' works on the frames of the clip; put it after 'resample'"),
+        (["contiguous:8,loop"], "'contiguous:8,loop': filling is 'loop': expected zero or replay"),
+        (["random-view:60.5,1", "resample:1"], "'random-view:60.5,1': degrees is '60.5'"),
     ],
 )
 def test_wrong_lists_are_refused(steps: Sequence[str], said: str) -> None:
@@ -80,3 +84,67 @@ def test_every_step_draws_for_itself(make_part: MakePart) -> None:
     still = next(make_part([(1, 50)] * 2, clips=["resample:1"]).train_batches(3, 1, 0, 1))
     expected = still.clips[0].x * (factors[0] * factors[1])[batch.index][:, None, None, None]
     torch.testing.assert_close(batch.clips[0].x, expected)
+
+
+LISTS = [
+    ["crop-resize:0.5-1", "rotate:0.3"],
+    ["zero", "crop-resize:0.5-1", "rotate:0.3"],
+    ["zero", "resample:0.5-1", "stream", "random-move"],
+    ["random-view:60,0.5-1.5", "minmax", "sorted-draw"],
+    ["minmax", "linspace", "zero"],
+    ["scale:0.1", "zero", "stream", "zero-pad:30"],
+    ["zero", "stream", "contiguous:30,replay,40"],
+    ["stream", "random-shift:30", "reverse:0.5"],
+    ["noise:0.1", "uniform-segments", "drop-joints:0.3"],
+    ["random-move", "replay:30", "shear:0.5", "flip:0.5"],
+    ["zero", "contiguous:9,zero,30", "random-move", "stream"],
+]
+SHAPES = [(1, 9), (2, 4), (0, 3), (1, 1), (2, 17), (2, 30), (1, 0)]
+
+
+@pytest.mark.parametrize("steps", LISTS, ids=" ".join)
+@pytest.mark.parametrize("persons", ["present", "all"])
+def test_a_clip_is_the_same_whoever_else_is_in_the_batch(make_part: MakePart, steps: list[str], persons: str) -> None:
+    options = {"test_clips": [steps], "streams": ["bone-motion"], "persons": persons}
+    together = next(make_part(SHAPES, batch=7, **options).batches()).clips[0]
+    for number, batch in enumerate(make_part(SHAPES, batch=1, **options).batches()):
+        torch.testing.assert_close(together.x[together.sample == number], batch.clips[0].x, rtol=1e-5, atol=2e-6)
+        assert torch.equal(together.start[number : number + 1], batch.clips[0].start)
+        assert batch.clips[0].x.isfinite().all()
+
+
+UNSEEN = {(1, 1): slice(2, 4), (4, 0): slice(0, 5), (5, 1): slice(11, None)}
+
+
+@pytest.mark.parametrize("sampling", ["resample:1", "crop-resize:0.8", "zero-pad:30", "replay:30", "linspace"])
+@pytest.mark.parametrize("persons", ["present", "all"])
+@pytest.mark.parametrize("stream", ["joint", "joint-motion"])
+def test_zeros_in_the_set_are_zeros_in_whole_samples(
+    make_part: MakePart, sampling: str, persons: str, stream: str
+) -> None:
+    def made(*steps: str) -> torch.Tensor:
+        part = make_part(SHAPES, test_clips=[steps], batch=7, persons=persons, streams=[stream], unseen=UNSEEN)
+        return next(part.batches()).clips[0].x
+
+    torch.testing.assert_close(made("zero", sampling), made("scale:0", "zero", sampling), rtol=1e-5, atol=2e-6)
+
+
+def test_beside_an_absent_person_interpolation_is_honest_or_as_in_the_references(make_part: MakePart) -> None:
+    def made(*steps: str) -> torch.Tensor:
+        part = make_part([(2, 4)], unseen={(0, 0): slice(2, None)}, test_clips=[steps])
+        return next(part.batches()).clips[0].x[0]
+
+    honest, blended = made("crop-resize:1,8"), made("zero", "crop-resize:1,8")
+    second = make_part([(2, 4)]).frames.rows[1]
+    for place, share in ((3, 0.25), (4, 0.75)):  # between the second frame and the third, where the person is gone
+        assert torch.equal(honest[:, place], second)
+        torch.testing.assert_close(blended[:, place], (1 - share) * second)
+
+
+def test_motion_jumps_at_the_end_of_a_sample_only_where_zeros_are_asked_for(make_part: MakePart) -> None:
+    for steps, jump in ((["zero-pad:8"], False), (["zero-pad:8", "zero"], True), (["zero", "zero-pad:8"], True)):
+        part = make_part([(1, 5)], test_clips=[steps], streams=["joint-motion"])
+        x, rows = next(part.batches()).clips[0].x[0], part.frames.rows
+        torch.testing.assert_close(x[:, 3], rows[4] - rows[3])
+        torch.testing.assert_close(x[:, 4], -rows[4] if jump else torch.zeros(3, 4))
+        assert not x[:, 5:].any()

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from skelbench.data.draw import bits, salt, sample_keys, uniform
+from skelbench.data.draw import _uniform_on_device, bits, normal, salt, sample_keys, uniform
 
 
 def keys(count: int) -> torch.Tensor:
@@ -40,6 +40,24 @@ def reference(key: int, by: int, count: int) -> list[float]:
 @given(st.integers(-(2**63), 2**63 - 1), st.integers(-(2**63), 2**63 - 1))
 def test_wrapped_arithmetic_equals_unbounded_integers(key: int, by: int) -> None:
     assert uniform(torch.tensor([key]), by, 3).tolist() == [reference(key, by, 3)]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), max_size=5), st.integers(-(2**63), 2**63 - 1))
+def test_the_host_draws_what_tensor_code_draws_on_any_device(numbers: list[int], by: int) -> None:
+    numbered = torch.tensor(numbers, dtype=torch.int64)
+    assert torch.equal(uniform(numbered, by, 4), _uniform_on_device(numbered, by, 4))
+
+
+def test_normal_draws_are_normal_and_have_nothing_in_common() -> None:
+    drawn = normal(keys(20_000), salt(0), 3)
+    assert drawn.shape == (20_000, 3)
+    assert drawn.abs().max() < 6
+    for column in drawn.T.numpy():
+        assert stats.kstest(column, "norm").pvalue > 1e-3
+    assert np.abs(np.corrcoef(drawn.T.numpy()) - np.eye(3)).max() < 0.03
+    assert np.abs(np.corrcoef(drawn.T.numpy() ** 2) - np.eye(3)).max() < 0.03
+    assert torch.equal(normal(keys(9), salt(0), 7)[:, :3], drawn[:9])
 
 
 def test_draws_fill_the_unit_interval_evenly() -> None:

@@ -1,3 +1,4 @@
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -6,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skelbench.data.ragged import Frames, all_tracks, compact, frames_of, interpolate, place, present_tracks
+from skelbench.data.ragged import Frames, all_tracks, compact, frames_of, interpolate, place, presence, present_tracks
 
 NAN = float("nan")
 
@@ -51,6 +52,32 @@ def test_whole_positions_are_exact() -> None:
     frames = frames_of(torch.cat([values, torch.full((1, 2, 3), NAN)]))
     found = interpolate(frames, torch.tensor([0]), torch.tensor([49]), torch.arange(50.0)[None])
     assert torch.equal(found[0].transpose(0, 1), values)
+
+
+def test_positions_without_fractions_are_read_as_they_are() -> None:
+    values = torch.randn(50, 2, 3)
+    values[7] = NAN
+    values[9, :, 1] = NAN
+    frames = frames_of(torch.cat([values, torch.full((1, 2, 3), NAN)]))
+    first, last, positions = torch.tensor([3, 20]), torch.tensor([12, 49]), torch.arange(-3, 15).expand(2, -1)
+    whole, fractions = (interpolate(frames, first, last, places) for places in (positions, positions.float()))
+    torch.testing.assert_close(whole, fractions, rtol=0, atol=0, equal_nan=True)
+
+
+def test_positions_in_double_precision_keep_their_fractions() -> None:
+    values = torch.zeros(5000, 1, 1)
+    values[4097:] = 1
+    frames = frames_of(torch.cat([values, torch.full((1, 1, 1), NAN)]))
+    position = torch.tensor([[4096 + 1 / 3]], dtype=torch.float64)
+    found = interpolate(frames, torch.tensor([0]), torch.tensor([4999]), position)
+    assert float(found) == pytest.approx(1 / 3, abs=1e-7)  # in single precision 2e-4 off
+
+
+def test_in_a_set_with_zeros_nothing_is_missing() -> None:
+    frames = line(2, NAN, 4)
+    assert read(frames.zeroed, [0, 0.5, 1, 1.5, 2, 3, -1]) == [2, 1, 0, 2, 4, 0, 0]
+    assert frames.zeroed is frames.zeroed
+    assert not partial(NAN).zeroed.partial
 
 
 def test_beyond_its_ends_a_track_is_missing() -> None:
@@ -103,6 +130,33 @@ def test_all_slots_have_a_row(make_prepared: Any, make_set: Any) -> None:
     assert tracks.first.tolist() == [0, 11, 11, 11, 5, 7]
     assert tracks.begin.tolist() == [0, 2, 4, 6]
     assert tracks.left_out == 1
+
+
+def test_what_frames_show_is_known_of_samples_and_persons(make_prepared: Any, make_set: Any) -> None:
+    gaps = make_prepared(2, 9)
+    gaps.keypoints[0, [0, 1, 4, 8]] = NAN
+    gaps.keypoints[1, [0, 4, 6, 7, 8]] = NAN
+    third = make_prepared(3, 4)
+    third.keypoints[0, 1:] = third.keypoints[1, 2:] = NAN
+    unseen = make_prepared(1, 6)
+    unseen.keypoints[:] = NAN
+    prepared = make_set([make_prepared(1, 5), gaps, make_prepared(0, 3), third, unseen, make_prepared(1, 0)])
+    frames, lengths = frames_of(torch.from_numpy(prepared.keypoints)), np.maximum(prepared.frames, 1)
+    for tracks in (present_tracks(prepared, slots=2), all_tracks(prepared, slots=2)):
+        found = presence(frames.empty.numpy(), tracks, lengths)
+        assert found.frames.tolist() == [5, 6, 3, 2, 6, 1]
+        assert found.begin.tolist() == [0, 1, 0, 0, 0, 0]
+        assert found.end.tolist() == [5, 8, 3, 2, 6, 1]
+        own = [found.own[begin:end].tolist() for begin, end in pairwise(tracks.begin)]
+        assert [one[0] for one in own] == [5, 8, 3, 1, 6, 1]
+        assert own[1] == [8, 6]
+        assert own[3] == [1, 2]
+
+
+def test_nothing_is_known_of_a_set_without_anybody(make_prepared: Any, make_set: Any) -> None:
+    prepared = make_set([make_prepared(0, 5), make_prepared(0, 0)])
+    found = presence(np.ones(1, bool), present_tracks(prepared, slots=2), np.array([5, 1]))
+    assert found.frames.tolist() == found.end.tolist() == found.own.tolist() == [5, 1]
 
 
 def test_tracks_of_some_samples_come_sample_by_sample(make_prepared: Any, make_set: Any) -> None:
