@@ -129,7 +129,7 @@ def partitioned(layout: Layout, partition: str) -> Float32[np.ndarray, "graphs j
     in the second graph; what leads away are the bones of the centre and those of its neighbours.
 
     Args:
-        layout: Joints, bones and `centre`.
+        layout: Joints, bones and the centre of each body.
         partition: `spatial`, `distance` or `uniform`.
 
     Returns:
@@ -143,7 +143,8 @@ def partitioned(layout: Layout, partition: str) -> Float32[np.ndarray, "graphs j
     for joint, parent in enumerate(layout.parents):
         if parent >= 0:
             bones[joint, parent] = bones[parent, joint] = True
-    away = np.where(own[layout.centre], 0, np.where(bones[layout.centre], 1, 2))  # 2: anywhere beyond
+    centres = np.array(layout.parents) < 0  # one, or one in each of several bodies side by side
+    away = np.where(centres, 0, np.where(bones[centres].any(0), 1, 2))  # 2: anywhere beyond
     leaving = bones & (away[:, None] < away[None, :])
     graphs = {"uniform": [own | bones], "distance": [own, bones], "spatial": [own, bones & ~leaving, leaving]}
     share = 1 / (own | bones).sum(0)

@@ -6,7 +6,7 @@ from skelbench import registry
 from skelbench.data.types import InputSpec
 from skelbench.errors import RecipeError
 from skelbench.models.encoder import encoder_class
-from skelbench.skeletons import load_layout
+from skelbench.skeletons import joined, load_layout
 
 MODULE = registry.load(registry.find("models", "stgcn"))
 STGCN = encoder_class(MODULE)
@@ -52,6 +52,16 @@ def test_bones_lead_away_from_the_centre_and_from_its_neighbours_only() -> None:
     near = {skeleton.centre, *neighbours}
     assert {int(joint) for joint in np.flatnonzero(leaving.any(1))} <= near
     assert leaving[skeleton.centre].sum() == len(neighbours)
+
+
+@pytest.mark.parametrize("partition", ["uniform", "distance", "spatial"])
+def test_bodies_side_by_side_have_the_graphs_of_each(partition: str) -> None:
+    skeleton = load_layout("kinect_v2")
+    one, two = (MODULE.partitioned(layout, partition) for layout in (skeleton, joined(skeleton, 2)))
+    np.testing.assert_array_equal(two[:, :25, :25], one)
+    np.testing.assert_array_equal(two[:, 25:, 25:], one)
+    assert not two[:, :25, 25:].any()
+    assert not two[:, 25:, :25].any()
 
 
 def test_nothing_is_dropped_in_the_first_block() -> None:
