@@ -24,8 +24,19 @@ def real_data() -> Path:
 @pytest.fixture(scope="session")
 def mutations() -> ModuleType:
     """Recordings that are hard to clean: `tests/prepare/mutations.py`."""
-    path = Path(__file__).parent / "prepare" / "mutations.py"
-    spec = importlib.util.spec_from_file_location("mutations", path)
+    return _loaded("prepare/mutations.py")
+
+
+@pytest.fixture(scope="session")
+def feeding() -> ModuleType:
+    """Clips beside what the references' feeders make: `tests/data/feeding.py`."""
+    return _loaded("data/feeding.py")
+
+
+def _loaded(name: str) -> ModuleType:
+    """A module of helpers."""
+    path = Path(__file__).parent / name
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
