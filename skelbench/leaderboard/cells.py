@@ -170,17 +170,17 @@ def settings_from(row: Row) -> str:
 
 def epochs(row: Row) -> str:
     """Epochs trained, all stages together."""
-    return str(row.first.epochs)
+    return str(row.typical.epochs)
 
 
 def parameters(row: Row) -> str:
     """Size of encoder and method."""
-    return f"{row.first.parameters:,}"
+    return f"{row.typical.parameters:,}"
 
 
 def gflops(row: Row) -> str:
     """Multiply-accumulates for one sample."""
-    count = row.first.gflops
+    count = row.typical.gflops
     if count is None:
         return ""
     return "< 0.001" if 0 < count < 0.001 else f"{count:.3g}"
@@ -189,6 +189,12 @@ def gflops(row: Row) -> str:
 def command(row: Row) -> str:
     """The command that repeats the row, all its seeds and folds."""
     return _for_all(row, row.first.command)
+
+
+def notes(row: Row) -> str:
+    """What every run of the row said of itself; what only some said is in their records."""
+    said = [record.messages for record in row.done]
+    return "; ".join(dict.fromkeys(told for told in row.typical.messages if all(told in others for others in said)))
 
 
 def fused_commands(row: Row) -> list[tuple[str, str]]:

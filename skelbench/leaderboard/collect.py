@@ -10,6 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from skelbench.errors import RunError
+from skelbench.leaderboard.statistics import MIN_SEEDS
 from skelbench.metrics import LOWER_IS_BETTER, Metric, macro_f1, mean_class_accuracy
 from skelbench.record import Record, read_record
 
@@ -38,6 +39,11 @@ class Row:
     def first(self) -> Record:
         """The record that stands for what all share: model, recipe, data."""
         return self.records[0]
+
+    @property
+    def typical(self) -> Record:
+        """A record that reached its end, where there is one: its costs are those of the row."""
+        return next(iter(self.done), self.first)
 
     @property
     def done(self) -> tuple[Record, ...]:
@@ -192,7 +198,8 @@ def _split(record: Record) -> tuple[str, int, int]:
 
 def _table(digests: frozenset[Scored], runs: list[list[Record]]) -> Table:
     """Rows in their order, with what each lacks."""
-    seeds = max(len({record.seed for record in run if _scored(record)}) for run in runs)
+    most = max(len({record.seed for record in run if _scored(record)}) for run in runs)
+    seeds = min(most, MIN_SEEDS)  # who has more does not make those incomplete who have enough for an interval
     folds = {fold for fold, _ in digests}
     planned = max([len(folds), *(record.split.folds or 0 for run in runs for record in run)])
     rows = [Row(tuple(run), tuple(_problems(run, seeds, planned))) for run in runs]

@@ -24,7 +24,7 @@ BEHIND: dict[str, Cell] = {
     **{"key": cells.key, "model": cells.model, "method": cells.method, "streams": cells.streams},
     **{"prepare": cells.prepare, "settings from": cells.settings_from, "epochs": cells.epochs},
     **COSTS,
-    "code": cells.code_version,
+    **{"code": cells.code_version, "notes": cells.notes},
 }
 NUMBERS = frozenset({"rank", "difference", "epochs", "parameters", "GFLOPs", "training", "value", "rows"})
 

@@ -371,3 +371,29 @@ def test_a_fusion_tells_how_to_make_its_runs_unless_they_are_rows(tmp_path: Path
 def test_a_precision_that_is_not_the_usual_one_is_said(tmp_path: Path, keep: Keep) -> None:
     keep(precision="bf16-mixed")
     assert row(page(tmp_path))["recipe"] == "default, bf16-mixed"
+
+
+def test_more_seeds_of_one_row_do_not_make_the_others_incomplete(tmp_path: Path, keep: Keep) -> None:
+    for seed in range(5):
+        keep(seed=seed, top1=0.9 + seed / 100)
+    for seed in range(3):
+        keep(seed=seed, model="posestats", top1=0.5 + seed / 100)
+    for seed in range(2):
+        keep(seed=seed, model="majority", top1=0.1)
+    assert [(one["rank"], one["incomplete"]) for one in rows(page(tmp_path))] == [
+        *(("1", "–"), ("2", "–"), ("–", "2 of 3 seeds"))
+    ]
+
+
+def test_costs_are_those_of_a_run_that_reached_its_end(tmp_path: Path, keep: Keep) -> None:
+    keep(seed=0, state="failed", metrics={}, evaluated="", parameters=0, gflops=None, epochs=0, messages=["no memory"])
+    keep(seed=1)
+    found = rows(page(tmp_path), 1)[0]
+    assert [found[name] for name in ("parameters", "GFLOPs", "epochs")] == ["79,306", "0.0213", "80"]
+    assert "notes" not in found
+
+
+def test_what_every_run_of_a_row_said_is_noted(tmp_path: Path, keep: Keep) -> None:
+    for seed in range(3):
+        keep(seed=seed, messages=["2 persons beyond the 2 slots are left out", f"best was epoch {seed}"])
+    assert rows(page(tmp_path), 1)[0]["notes"] == "2 persons beyond the 2 slots are left out"
