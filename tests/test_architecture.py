@@ -37,6 +37,7 @@ FLOW = [
     "fusion",
     "fuse",
     "compare",
+    "figures",
     "preflight",
     "cell",
     "leaks",

@@ -1,7 +1,8 @@
-"""`skelbench info`: what is known of a data set, a store, a model, a method or a layout."""
+"""`skelbench info`: what is known of a data set, a store, a model, a method, a layout or a run."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,44 +10,92 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skelbench.cli import output
-from skelbench.cli.options import json_option
+from skelbench.cli.options import PATH, json_option
 from skelbench.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from skelbench.card import Card
     from skelbench.store.reader import Store
 
+KEY = re.compile(r"[0-9a-f]{8,64}")  # of a run
 EXAMPLES = """\b
 Examples:
   skelbench info nw_ucla
   skelbench info lite --dataset nw_ucla
   skelbench info kinect_v2 --json
+  skelbench info runs/nw_ucla/xview/lite-supervised-joint --figures
 """
 
 
-@click.command("info", short_help="What is known of a data set, store, model, method or layout.", epilog=EXAMPLES)
+@click.command("info", short_help="What is known of a data set, store, model, method, layout or run.", epilog=EXAMPLES)
 @click.argument("name")
 @click.option("--dataset", help="A store: parameters and cost of a model or method on it.")
 @click.option("--recipe", default="default", show_default=True, help="With --dataset: the recipe to build it by.")
+@click.option("--figures", is_flag=True, help="Of a run: draw it, as PNG and SVG, into `figures/` beside its record.")
+@click.option("--out", type=PATH, help="With --figures: another folder for them.")
 @json_option
-def command(name: str, dataset: str | None, recipe: str, as_json: bool) -> None:
-    """Say what is known of NAME: a data set, a store (by name or path), a model, a method or a layout."""
+def command(*, name: str, dataset: str | None, recipe: str, figures: bool, out: Path | None, as_json: bool) -> None:
+    """Say what is known of NAME: a data set, a store, a model, a method, a layout or a run.
+
+    Stores are named by name or path, runs by folder, record.json or the first digits of their key. The figures are
+    learning curves, confusion, the most frequent confusions, classes and calibration.
+    """
     from skelbench.registry import names
     from skelbench.skeletons import layout_names
     from skelbench.workspace import store_names
 
+    if out is not None and not figures:
+        raise click.UsageError("--out is the folder of the figures: give --figures too.")
     kinds = {"models": names("models"), "methods": names("methods")}
     for kind in ("models", "methods"):
         if name in kinds[kind] or (dataset and name.endswith(".py")):
+            _refuse(figures, name)
             _print(_network(kind, name, dataset, recipe), as_json)
             return
     if name in layout_names():
+        _refuse(figures, name)
         _print(_layout(name), as_json)
         return
     known = {*names("converters"), *store_names(), *kinds["models"], *kinds["methods"], *layout_names()}
-    if name not in known and not (Path(name) / "dataset.json").is_file():
-        raise UsageError(f"Nothing is called '{name}'. {nearest(name, known)} A store may be named by its path.")
-    _print(_dataset(name), as_json)
+    if name in known or (Path(name) / "dataset.json").is_file():
+        _refuse(figures, name)
+        _print(_dataset(name), as_json)
+    elif Path(name).exists() or KEY.fullmatch(name):
+        _run(name, figures=figures, out=out, as_json=as_json)
+    else:
+        told = "A store or a run may be named by its path."
+        raise UsageError(f"Nothing is called '{name}'. {nearest(name, known)} {told}")
+
+
+def _refuse(figures: bool, name: str) -> None:
+    """Only runs are drawn."""
+    if figures:
+        raise click.UsageError(f"--figures draws a run, and {name} is none.")
+
+
+def _run(name: str, *, figures: bool, out: Path | None, as_json: bool) -> None:
+    """A run, or its seeds and folds; and its figures."""
+    from skelbench.cli import facts
+    from skelbench.scored import find_records
+
+    records = find_records(name)
+    drawn: list[str] = []
+    if figures:
+        from skelbench.figures import draw
+
+        for path in records:
+            place = out / path.parent.name if out is not None and len(records) > 1 else out
+            found = draw(path, place)
+            drawn += map(str, found.written)
+            for reason in found.left:
+                click.echo(f"not drawn: {path}: {reason}", err=True)
+    if as_json:
+        output.emit({**facts.document(records), **({"figures": drawn} if figures else {})})
+        return
+    facts.show(records)
+    if figures:
+        click.echo("\nfigures")
+        click.echo("\n".join(drawn))
 
 
 def _print(facts: dict[str, Any], as_json: bool) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from skelbench.cli import VERBS
 
-HEAVY = ("torch", "pandas", "numpy", "pyarrow", "h5py", "pydantic", "scipy", "sklearn")
+HEAVY = ("torch", "pandas", "numpy", "pyarrow", "h5py", "pydantic", "scipy", "sklearn", "matplotlib")
 
 
 def loaded_after(code: str) -> set[str]:
