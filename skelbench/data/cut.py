@@ -130,16 +130,16 @@ def cut(
 
 def _resample(x: Tensor, positions: Tensor, length: Tensor, blank: float) -> Tensor:
     """Read rows at positions as `interpolate` reads tracks; outside their length they are blank."""
-    low = positions.floor().long()
-    outside = (low < 0) | (low >= length[:, None])
     last = (length - 1)[:, None]
-    found = _pick(x, torch.minimum(low.clamp(min=0), last))
-    if positions.is_floating_point():
-        share = (positions - low).to(x.dtype)[:, None, :, None]
-        other = _pick(x, torch.minimum((low + 1).clamp(min=0), last))
-        between = torch.where(share > 0, torch.lerp(found, other, share), found)
-        found = torch.where((share > 0) & between.isnan(), torch.fmax(found, other), between)
-    return found.masked_fill(outside[:, None, :, None], blank)
+    if not positions.is_floating_point():
+        outside = (positions < 0) | (positions > last)
+        found = _pick(x, torch.minimum(positions.clamp(min=0), last))
+        return found.masked_fill(outside[:, None, :, None], blank)
+    low = torch.minimum(positions.floor().long(), last)
+    share = (positions - positions.floor()).to(x.dtype)
+    one, other = _pick(x, low), _pick(x, torch.minimum(low + (share > 0), last))
+    between = torch.lerp(one, other, share[:, None, :, None])
+    return torch.where(between.isnan(), torch.fmax(one, other), between)
 
 
 def _pick(x: Tensor, frames: Tensor) -> Tensor:

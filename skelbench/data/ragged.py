@@ -186,32 +186,30 @@ def interpolate(
         frames: Frames of all tracks.
         first: Row at which each track begins.
         last: Row at which it ends.
-        positions: In frames from the track's first. Below 0 and a whole frame beyond the last is missing.
+        positions: In frames from the track's first. Integers outside the track are missing; numbers with fractions
+            are at least 0, and beyond the track mean its last frame.
 
     Returns:
         At whole positions exactly the frame there. Between frames a joint that one end lacks is taken from the other;
         NaN where both lack it.
     """
-    below = positions.floor().long() if positions.is_floating_point() else positions
-    low = first[:, None] + below
-    outside = (below < 0) | (low > last[:, None])
     if not positions.is_floating_point():
-        return _gather(frames, low.masked_fill(outside, len(frames.rows) - 1))
+        rows = first[:, None] + positions
+        return _gather(frames, rows.masked_fill((positions < 0) | (rows > last[:, None]), len(frames.rows) - 1))
+    below = positions.floor()
     share = (positions - below).to(frames.rows.dtype)
-    high = torch.minimum(low + (share > 0), last[:, None])
-    ends = torch.stack([low, high], 2).masked_fill(outside[..., None], len(frames.rows) - 1)
+    low = torch.minimum(first[:, None] + below.long(), last[:, None])
+    ends = torch.stack([low, torch.minimum(low + (share > 0), last[:, None])], 2)
     if frames.partial:
         one, other = (_gather(frames, end) for end in ends.unbind(2))
         between = torch.lerp(one, other, share[:, None, :, None].expand(*one.shape[:3], 1).contiguous())
         return torch.where(between.isnan(), torch.fmax(one, other), between)
     if frames.gaps:  # only whole frames are missing, and exchanging frames does what is needed
         ends = torch.where(frames.empty[ends], ends.flip(2), ends)
-    channels = frames.rows.shape[1]
-    weight = torch.stack([1 - share, share], 2)[:, None].expand(-1, channels, -1, -1).reshape(-1, 2)
-    lines = (ends[:, None] * channels + torch.arange(channels, device=ends.device)[:, None, None]).view(-1, 2)
-    # one pass over the memory for reading both ends and for the weighted sum
-    between = embedding_bag(lines, frames.rows.flatten(0, 1), per_sample_weights=weight, mode="sum")
-    return between.view(len(ends), channels, ends.shape[1], -1)
+    # one pass over the memory reads both ends and sums them
+    weight = torch.stack([1 - share, share], 2).view(-1, 2)
+    between = embedding_bag(ends.view(-1, 2), frames.rows.flatten(1), per_sample_weights=weight, mode="sum")
+    return between.view(*positions.shape, *frames.rows.shape[1:]).transpose(1, 2).contiguous()
 
 
 def _gather(frames: Frames, rows: Int64[Tensor, "rows times"]) -> Tensor:

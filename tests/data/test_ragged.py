@@ -59,9 +59,10 @@ def test_positions_without_fractions_are_read_as_they_are() -> None:
     values[7] = NAN
     values[9, :, 1] = NAN
     frames = frames_of(torch.cat([values, torch.full((1, 2, 3), NAN)]))
-    first, last, positions = torch.tensor([3, 20]), torch.tensor([12, 49]), torch.arange(-3, 15).expand(2, -1)
+    first, last, positions = torch.tensor([3, 20]), torch.tensor([12, 49]), torch.arange(10).expand(2, -1)
     whole, fractions = (interpolate(frames, first, last, places) for places in (positions, positions.float()))
     torch.testing.assert_close(whole, fractions, rtol=0, atol=0, equal_nan=True)
+    torch.testing.assert_close(whole[0].transpose(0, 1), values[3:13], rtol=0, atol=0, equal_nan=True)
 
 
 def test_positions_in_double_precision_keep_their_fractions() -> None:
@@ -73,21 +74,29 @@ def test_positions_in_double_precision_keep_their_fractions() -> None:
     assert float(found) == pytest.approx(1 / 3, abs=1e-7)  # in single precision 2e-4 off
 
 
+def at(frames: Frames, positions: list[int], first: int, last: int) -> list[float]:
+    """Read at positions without fractions."""
+    places = torch.tensor([positions])
+    return interpolate(frames, torch.tensor([first]), torch.tensor([last]), places).flatten().tolist()
+
+
 def test_in_a_set_with_zeros_nothing_is_missing() -> None:
     frames = line(2, NAN, 4)
-    assert read(frames.zeroed, [0, 0.5, 1, 1.5, 2, 3, -1]) == [2, 1, 0, 2, 4, 0, 0]
+    assert read(frames.zeroed, [0, 0.5, 1, 1.5, 2]) == [2, 1, 0, 2, 4]
+    assert at(frames.zeroed, [-1, 0, 1, 3], 0, 2) == [0, 2, 0, 0]
     assert frames.zeroed is frames.zeroed
     assert not partial(NAN).zeroed.partial
 
 
 def test_beyond_its_ends_a_track_is_missing() -> None:
     frames = line(1, 2, 3, 4, 5)
-    assert same(read(frames, [-1, -0.5, 0, 2, 3], first=1, last=3), [NAN, NAN, 2, 4, NAN])
-    assert read(frames, [2.0001], first=1, last=3) == [4]  # rounding past the last frame does not lose it
+    assert same(at(frames, [-2, -1, 0, 2, 3, 9], first=1, last=3), [NAN, NAN, 2, 4, NAN, NAN])
+    assert read(frames, [2.0001, 2.9], first=1, last=3) == [4, 4]  # rounding past the last frame does not lose it
 
 
 def test_a_track_on_the_missing_frame_is_missing_everywhere() -> None:
     assert same(read(line(1, 2), [0, 0.5, 1, 2], first=2, last=2), [NAN] * 4)
+    assert same(at(line(1, 2), [0, 1, 2], first=2, last=2), [NAN] * 3)
 
 
 @settings(deadline=None, max_examples=60)
