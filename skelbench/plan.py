@@ -188,7 +188,7 @@ def _earlier(
     here = store if table.dataset is None else open_store(store_path(table.dataset))
     same = here.info.fingerprint == store.info.fingerprint
     splits_file = table.splits or (request.splits if same else None)
-    protocol = table.protocol or (splits[0].name if same else None)
+    protocol = table.protocol or (splits[0].name if same and splits_file == request.splits else None)
     if same and protocol == splits[0].name and splits_file == request.splits:
         return store, splits
     split = resolve_split(here, protocol, splits=splits_file)
@@ -275,7 +275,7 @@ def _cells(group: _Group) -> Iterator[Cell]:
             oracle=request.oracle,
             command=command_of(request, group.chosen, seed=seed, fold=split.fold),
             files=_files(request, planned),
-            notes=check_leaks(planned),
+            notes=(*_random(group, planned), *check_leaks(planned)),
             code=group.code,
         )
         key = run_key(cell)
@@ -283,6 +283,13 @@ def _cells(group: _Group) -> Iterator[Cell]:
         folder = request.runs / _folder(cell) / key[:8] / f"seed{seed}"
         folder = folder if split.fold is None else folder.with_name(f"{folder.name}-fold{split.fold}")
         yield replace(cell, key=key, folder=folder, tunes=_untuned(cell) if request.tune else None)
+
+
+def _random(group: _Group, stages: tuple[Planned, ...]) -> tuple[str, ...]:
+    """A note where an encoder is evaluated that never learnt anything."""
+    if group.evaluation == "supervised" or any(stage.init is not None for stage in stages):
+        return ()
+    return (f"{group.evaluation} without --init: the encoder starts from random weights",)
 
 
 def _planned(outline: _Outline, place: int, seed: int, fold: int | None) -> Planned:

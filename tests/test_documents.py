@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from skelbench.blocks import StageTable
 from skelbench.cli import cli
 from skelbench.data.clips import OPERATIONS, SAMPLING
+from skelbench.data.types import DataRecipe
+from skelbench.optimise import OptimRecipe
 from skelbench.prepare.run import GROUPINGS
 from skelbench.prepare.steps import STEPS
 
@@ -49,11 +52,13 @@ def raw(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def desk(raw) -> None:
-    """The test's own folder as a reader's: the raw data, the two stores, a model of one's own, and a recipe."""
+    """The test's own folder as a reader's: the raw data, the stores, a model of one's own, and the recipes shown."""
     shutil.copytree(raw, ".", dirs_exist_ok=True)
     Path("mynet.py").write_text(MYNET)
-    (recipe,) = (text for text in fences(ROOT / "docs" / "recipes.md", "toml") if text.startswith("# slow.toml"))
-    Path("slow.toml").write_text(recipe)
+    for text in fences(ROOT / "docs" / "recipes.md", "toml"):
+        named = re.match(r"# (\w+\.toml)\n", text)
+        assert named, text
+        Path(named[1]).write_text(text)
     for name, file in RAW.items():
         cli.main(["convert", name, "--raw", file], standalone_mode=False)
 
@@ -85,6 +90,13 @@ def test_every_step_is_documented_in_its_own_words() -> None:
         arguments = ",".join(list(inspect.signature(function).parameters)[1:])
         shown = f"{name}:{arguments}" if arguments else name
         assert f"| `{shown}` | {(inspect.getdoc(function) or '').splitlines()[0]} |" in text
+
+
+def test_every_key_of_a_recipe_and_of_a_stage_is_documented() -> None:
+    text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    keys = [f"data.{name}" for name in DataRecipe.model_fields] + [f"optim.{name}" for name in OptimRecipe.model_fields]
+    for key in (*keys, *StageTable.model_fields):
+        assert re.search(rf"^\|.*`{re.escape(key)}`.*\|", text, re.MULTILINE), key
 
 
 def test_every_number_in_the_readme_table_stands_on_a_board() -> None:

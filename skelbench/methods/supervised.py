@@ -113,7 +113,7 @@ class Supervised(nn.Module):
         """Loss of each clip of each sample, what it counts, and whether it is right: (clips, samples, ...)."""
         target = target.expand(logits.shape[0], *target.shape)
         if self.kind == "single":
-            weights: Tensor | None = self.class_weights
+            weights = self.class_weights
             each = functional.cross_entropy(
                 logits.movedim(2, 1), target, weights, reduction="none", label_smoothing=self.label_smoothing
             )

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -259,6 +260,48 @@ def test_what_was_trained_on_is_never_scored(store: Path, recipe: Callable[[str]
     assert done(request(init=str(folder), splits="mine.toml", protocol="a", tune=True))[0].scored == "validation"
 
 
+def renamed(store: Path, name: str, *, longer: int = 0) -> None:
+    """A store of another name whose samples have the same ids, and perhaps more frames."""
+    first = open_store(store)
+    samples = [replace(sample, n_frames=sample.n_frames + longer) for sample in first]
+    card = first.info.card.model_copy(update={"name": name})
+    lengths = [len(sample.frame) for sample in samples]
+    write_store(store.parent / name, card, first.info.origin, samples=samples, lengths=lengths, rejects=[])
+    Path("all.toml").write_text(
+        '[protocols.all]\ntitle="x"\nsource="me"\ntrain={camera=[1, 2, 3], subject=[1, 2, 3]}\ntest="rest"\n'
+    )
+
+
+def test_the_same_recordings_under_another_name_are_known_by_their_ids_and_lengths(
+    store: Path, recipe: Callable[[str], str]
+) -> None:
+    renamed(store, "again")
+    renamed(store, "chance", longer=1)
+    stage = '[[stage]]\ndataset = "{}"\nsplits = "all.toml"\n[[stage]]\n'
+    with pytest.raises(SplitError, match="Stage 1 was trained on 18 samples that are scored here"):
+        run(request(recipe=recipe(stage.format("again"))))
+    assert done(request(recipe=recipe(stage.format("chance"))))[0].data[1].dataset == "chance"
+    asked = RunRequest(**{**vars(request(splits="all.toml")), "dataset": "again"})
+    _, folder = done(asked)
+    with pytest.raises(SplitError, match=r"The run of --init .* was trained on 18 samples that are scored here"):
+        run(request(init=str(folder)))
+
+
+def test_what_cannot_be_told_is_said() -> None:
+    _, folder = done(request())
+    path = folder / "record.json"
+    table = json.loads(path.read_text())
+    table["data"][0]["fingerprint"] = "0" * 64
+    path.write_text(json.dumps(table))
+    result = one(request("optim.epochs=0", init=str(folder)))
+    assert "whose training part cannot be found here: whether it holds scored samples is not known" in result.message
+    tuned, second = done(request(evaluation="finetune", init=str(folder)))
+    assert "init" in tuned.messages[0]
+    third = one(request("optim.epochs=0", init=str(second)))
+    assert "began with weights trained on nw_ucla; on which part is not known" in third.message
+    assert "linear without --init: the encoder starts from random weights" in one(request(evaluation="linear")).message
+
+
 @pytest.mark.parametrize(
     ("overrides", "changes", "error", "words"),
     [
@@ -334,6 +377,29 @@ def test_weights_that_are_damaged_or_of_another_run_are_refused(tmp_path: Path) 
 def test_authors_weights_need_a_map(tmp_path: Path) -> None:
     save_file({"fc.weight": torch.zeros(3)}, "theirs.safetensors")
     assert "has no CHECKPOINT" in one(request(init="theirs.safetensors")).message
+
+
+def test_authors_weights_come_under_our_names(tmp_path: Path) -> None:
+    """With their map, their names; the head too, where its shape fits."""
+    source = (Path(__file__).parents[2] / "skelbench/models/lite.py").read_text()
+    maps = 'CHECKPOINT = {"me/net@0": {"^fc": "head", "^body": "encoder"}}'
+    (tmp_path / "mine.py").write_text(
+        source.replace("class Lite(nn.Module):", f"class Lite(nn.Module):\n    {maps}\n", 1)
+    )
+    first, folder = done(request(models=("./mine.py",)))
+    theirs = {
+        name.replace("encoder.", "body.").replace("head.", "fc."): tensor for name, tensor in weights(folder).items()
+    }
+    torch.save({"state_dict": theirs}, "theirs.pt")
+    again, _ = done(request("optim.epochs=0", models=("./mine.py",), init="theirs.pt"))
+    assert again.predictions_sha256 == first.predictions_sha256
+    init = again.stages[0].init
+    assert init is not None
+    assert (init.kind, init.source, init.new) == ("authors", "me/net@0", ())
+    assert "other people's weights" in again.messages[0]
+    probe, _ = done(request(models=("./mine.py",), init="theirs.pt", evaluation="linear"))
+    assert probe.stages[0].init is not None
+    assert probe.stages[0].init.new == ("head.bias", "head.weight")
 
 
 def test_the_preview_shows_every_stage(recipe: Callable[[str], str]) -> None:
