@@ -21,6 +21,9 @@ KINDS = ("single", "multi", "score")
 class Supervised(nn.Module):
     """Cross-entropy for one class, binary cross-entropy for several, squared error for a score."""
 
+    class_weights: Tensor | None  # (classes,) what a sample of each counts
+    shares: Tensor | None  # quantiles of the shares of mixed samples
+
     def __init__(  # noqa: PLR0913 - hyper-parameters are keywords
         self,
         encoder: Encoder,
