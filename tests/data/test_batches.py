@@ -255,6 +255,10 @@ def test_targets_of_every_kind_go_with_their_samples(
     batch = next(part.train_batches(0, 0, 0, 1))
     assert batch.target.dtype == dtype
     np.testing.assert_array_equal(batch.target, target[batch.index.numpy()])
+    again = part_data(prepared, Items(("a", "b"), target, kind), recipe.model_copy(update={"repeat": 3}), spec)
+    batch = next(again.train_batches(0, 0, 0, 1))
+    assert len(batch.index) == 6
+    np.testing.assert_array_equal(batch.target, target[batch.index.numpy()])
 
 
 def test_the_spec_says_what_batches_hold(layout: Layout) -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -6,6 +7,7 @@ import torch
 from skelbench.data.batches import PartData
 from skelbench.data.cut import bind_clip, clip_frames
 from skelbench.data.draw import Round, salt, uniform
+from skelbench.data.ragged import frames_of
 from skelbench.errors import RecipeError
 
 MakePart = Callable[..., PartData]
@@ -111,6 +113,17 @@ def test_a_clip_is_the_same_whoever_else_is_in_the_batch(make_part: MakePart, st
         torch.testing.assert_close(together.x[together.sample == number], batch.clips[0].x, rtol=1e-5, atol=2e-6)
         assert torch.equal(together.start[number : number + 1], batch.clips[0].start)
         assert batch.clips[0].x.isfinite().all()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("steps", LISTS, ids=" ".join)
+def test_the_gpu_cuts_the_same_clips(make_part: MakePart, steps: list[str]) -> None:
+    part = make_part(SHAPES, test_clips=[steps], batch=7, persons="all")
+    there = replace(part, frames=frames_of(part.frames.rows.cuda()), target=part.target.cuda())
+    one, other = (next(each.batches()).clips[0] for each in (part, there))
+    assert torch.equal(one.start, other.start.cpu())
+    torch.testing.assert_close(one.x, other.x.cpu(), rtol=1e-5, atol=1e-5)
 
 
 UNSEEN = {(1, 1): slice(2, 4), (4, 0): slice(0, 5), (5, 1): slice(11, None)}
