@@ -46,26 +46,28 @@ class Dataset:
     def __iter__(self) -> Iterator[Sample]:
         return iter(self.store)
 
-    def split(self, protocol: str | None = None) -> Split:
+    def split(self, protocol: str | None = None, *, fold: int | None = None) -> Split:
         """Resolve a protocol.
 
         Args:
             protocol: Its name; the set's first where none is given.
+            fold: Of a cross-validation the fold that is scored; the first where none is given.
 
         Returns:
             Places of the samples of both parts, classes, digest, and what differs from the official counts.
 
         Raises:
             SplitError: If the parts share what they must not, or one is empty.
+            UsageError: If there is no such protocol or fold.
         """
-        return resolve_split(self.store, protocol)
+        return resolve_split(self.store, protocol, fold=fold)
 
     def batches(
         self,
         recipe: str | DataRecipe = "default",
         *,
         part: Literal["train", "test"] = "train",
-        protocol: str | None = None,
+        protocol: str | Split | None = None,
         seed: int = 0,
         epoch: int = 0,
     ) -> Iterator[Batch]:
@@ -74,7 +76,7 @@ class Dataset:
         Args:
             recipe: The data section of a recipe, or the name of one of `lite`'s.
             part: `train` comes shuffled and augmented, `test` in order, every sample once.
-            protocol: Its name; the set's first where none is given.
+            protocol: Its name, or what `split` gave; the set's first where none is given.
             seed: Of the training part's draws.
             epoch: Counted from 0; each has draws of its own, whatever was drawn before.
 
@@ -86,7 +88,7 @@ class Dataset:
             RecipeError: If the recipe is unknown or does not fit the set.
             SplitError: As `split`.
         """
-        split = self.split(protocol)
+        split = protocol if isinstance(protocol, Split) else self.split(protocol)
         data = recipe if isinstance(recipe, DataRecipe) else self._recipe(recipe, split.name)
         places = split.train if part == "train" else split.test
         slots = person_slots(data.prepare, self.card.persons)

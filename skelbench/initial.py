@@ -100,7 +100,8 @@ def read_weights(source: Source, encoder: nn.Module) -> Weights:
         return _authors(source, encoder, init)
     record = source.record
     if record is not None:
-        trained_on = tuple(dict.fromkeys(stage.dataset for stage in record.stages))
+        before = [name for stage in record.stages if stage.init is not None for name in stage.init.trained_on]
+        trained_on = tuple(dict.fromkeys([*before, *(stage.dataset for stage in record.stages)]))
         init = init.model_copy(update={"key": record.key, "trained_on": trained_on})
     return parse_weights(source.path.read_bytes(), init, str(source.path))
 

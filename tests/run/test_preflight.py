@@ -1,13 +1,20 @@
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from skelbench.data.ragged import frames_of
 from skelbench.data.types import Batch, Clip, Task
 from skelbench.errors import RunError
 from skelbench.methods.method import Loss
-from skelbench.preflight import check_input, check_targets, push
+from skelbench.parts import stage_parts
+from skelbench.plan import plan_runs
+from skelbench.preflight import check_finite, check_input, check_targets, fit, push
 from skelbench.provenance import code_version, environment
+from skelbench.request import RunRequest
 
 TASK = Task("single", ("a", "b"), (1, 1))
 
@@ -87,3 +94,32 @@ def test_the_version_of_the_code_is_one_and_the_environment_is_text() -> None:
     assert code_version() == code_version()
     assert code_version().count("+") == 1
     assert all(isinstance(value, str) and value for value in environment().values())
+
+
+@pytest.mark.usefixtures("store")
+def test_infinite_coordinates_anywhere_in_a_part_are_named_before_training() -> None:
+    (cell,) = plan_runs(RunRequest(dataset="nw_ucla", device="cpu"))
+    part = stage_parts(cell.last, torch.device("cpu"), scored=True).train
+    check_finite(part)
+    rows = part.frames.rows.clone()
+    for sample, value in ((40, torch.inf), (7, -torch.inf)):
+        rows[int(part.tracks.last[part.tracks.begin[sample]]), 1, 7] = value
+    with pytest.raises(RunError, match=f"Coordinates of {part.items.ids[7]}, {part.items.ids[40]} are infinite after"):
+        check_finite(replace(part, frames=frames_of(rows)))
+
+
+def test_what_was_loaded_is_not_fitted_again() -> None:
+    class Fitted(nn.Module):
+        def __init__(self, told: list[str], name: str) -> None:
+            super().__init__()
+            self.told, self.name = told, name
+
+        def fit(self, batches: Any) -> None:
+            self.told.append(self.name)
+
+    told: list[str] = []
+    method = Fitted(told, "method")
+    method.encoder = Fitted(told, "encoder")
+    for loaded in ((), ("encoder",), ("encoder", "method")):
+        fit(method, list, loaded=loaded)
+    assert told == ["encoder", "method", "method"]

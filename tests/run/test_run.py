@@ -416,3 +416,17 @@ def test_two_processes_do_not_run_one_cell() -> None:
     assert (result.state, result.message) == ("partial", "another process is running it; left to that")
     assert isinstance(result.error, RunError)  # there is no result, so the command has not done what it should
     assert (folder / "record.json").exists()
+
+
+def test_half_precision_clipping_and_averages_are_settings_of_a_run() -> None:
+    plain = one(request())
+    result = one(request("optim.clip=0.5", "optim.ema=0.5", "optim.accumulate=3", precision="bf16-mixed"))
+    assert result.state == "done", result.message
+    assert result.record is not None
+    assert plain.record is not None
+    assert result.record.precision == "bf16-mixed"
+    assert "--precision bf16-mixed" in result.record.command
+    assert result.record.checkpoint_sha256 != plain.record.checkpoint_sha256
+    again = one(request_from(result.folder / "record.json", {"runs": Path("again"), "device": "cpu"}))
+    assert again.record is not None
+    assert again.record.checkpoint_sha256 == result.record.checkpoint_sha256
