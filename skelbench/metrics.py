@@ -87,7 +87,7 @@ def shown(value: float | None, metric: str) -> str:
     """A value for people: shares in percent with two decimals, plain numbers with four digits."""
     if value is None:
         return "not defined"
-    return f"{value:.4g}" if metric in PLAIN else f"{100 * value:.2f} %"
+    return f"{value:.4g}" if metric.removeprefix("oracle_") in PLAIN else f"{100 * value:.2f} %"
 
 
 def rank(logits: Float[np.ndarray, "batch classes"], target: Int[np.ndarray, " batch"]) -> Int[np.ndarray, " batch"]:

@@ -13,6 +13,7 @@ import torch
 from skelbench.cell import Cell, Progress, Sink
 from skelbench.errors import USAGE, RunError
 from skelbench.execute import ORACLE, Preview, execute, preview, unfinished
+from skelbench.metrics import shown
 from skelbench.plan import plan_runs
 from skelbench.record import Record, write_record, write_whole
 from skelbench.request import RunRequest
@@ -142,10 +143,10 @@ def _verdict(record: Record) -> str:
     """The result of a run in a few words."""
     if record.state != "done":
         return "; ".join(record.messages)
-    value = record.metrics[record.primary].value
-    shown = "not defined" if value is None else f"{100 * value:.2f} %"
+    value = shown(record.metrics[record.primary].value, record.primary)
+    guess = f" (chance {100 * record.chance:.1f} %)" if record.chance else ""  # of a score there is none
     where = f" tuned on {record.split.carved}; the test part is not scored" if record.split.carved else ""
-    said = f"{record.primary} {shown} (chance {100 * record.chance:.1f} %){where}"
+    said = f"{record.primary} {value}{guess}{where}"
     return "; ".join([said, *record.messages])
 
 

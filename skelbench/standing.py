@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from skelbench.errors import RunError
+from skelbench.metrics import shown
 from skelbench.record import Record, read_record
 
 RECORD = "record.json"
@@ -108,7 +109,7 @@ def _result(record: Record | None) -> str:
     if record is None or metric is None or metric.value is None:
         return ""
     where = " on validation" if record.scored == "validation" else ""
-    return f"{record.primary} {100 * metric.value:.2f} %{where}"
+    return f"{record.primary} {shown(metric.value, record.primary)}{where}"
 
 
 def _plan(folder: Path) -> list[int]:
