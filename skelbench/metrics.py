@@ -9,8 +9,6 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from pydantic import BaseModel, ConfigDict
-from scipy.special import log_softmax
-from scipy.stats import rankdata
 
 from skelbench.errors import RunError
 
@@ -229,7 +227,7 @@ def confidence_bins(
     """
     if not logits.size:
         return np.zeros(len(logits)), np.zeros(len(logits), np.int64)
-    confidence = np.exp(log_softmax(logits.astype(float), axis=1).max(axis=1))
+    confidence = np.exp(_log_softmax(logits).max(axis=1))
     edges = np.arange(1, ECE_BINS) / ECE_BINS
     return confidence, np.searchsorted(edges, confidence, side="left")
 
@@ -261,7 +259,7 @@ def sample_nll(
     logits: Float[np.ndarray, "batch classes"], target: Int[np.ndarray, " batch"]
 ) -> Float[np.ndarray, " batch"]:
     """The negative log likelihood of each sample, in nats."""
-    chosen: np.ndarray = log_softmax(logits.astype(float), axis=1)[np.arange(target.size), target]
+    chosen: np.ndarray = _log_softmax(logits)[np.arange(target.size), target]
     return 0.0 - chosen
 
 
@@ -270,7 +268,7 @@ def spearman(found: Float[np.ndarray, " batch"], target: Float[np.ndarray, " bat
 
     Source: Pearson's correlation of ranks, equal values sharing their mean rank, as scipy.stats.spearmanr has it.
     """
-    ranks = np.stack([rankdata(found), rankdata(target)]) - (target.size + 1) / 2
+    ranks = np.stack([_ranks(found), _ranks(target)]) - (target.size + 1) / 2
     spread = np.sqrt((ranks**2).sum(axis=1).prod())
     return Metric(value=float(ranks.prod(axis=0).sum() / spread) if spread else None, n=target.size)
 
@@ -303,6 +301,19 @@ def _score_numbers(found: np.ndarray, target: np.ndarray) -> dict[str, Metric]:
         "rmse": Metric(value=None if squares is None else float(np.sqrt(squares)), n=target.size),
         "spearman": spearman(found, target),
     }
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Logarithms of the probabilities of each row, in double precision."""
+    lower = logits.astype(float) - logits.max(axis=1, keepdims=True)
+    found: np.ndarray = lower - np.log(np.exp(lower).sum(axis=1, keepdims=True))
+    return found
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 1, equal values sharing their mean rank."""
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((count.cumsum() - (count - 1) / 2)[place])
 
 
 def _ratios(part: np.ndarray, whole: np.ndarray) -> tuple[float | None, ...]:
