@@ -134,7 +134,8 @@ class _Spatial(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(rows, inputs, frames, joints) to (rows, outputs, frames, joints)."""
         out: Tensor = self.norm(self.mixed_at_once(x) if self.fused else self.mixed(x))
-        return (out + self.skip(x)).relu_()
+        out = (out + self.skip(x)).relu_()
+        return out
 
     def mixed(self, x: Tensor) -> Tensor:
         """(rows, inputs, frames, joints) to (rows, outputs, frames, joints), graph by graph."""
