@@ -71,7 +71,7 @@ def crop_positions(
     Returns:
         Positions; the fractions are those of torch's `interpolate` in single precision, with corners not aligned.
     """
-    step = cropped.float() / frames
+    step = cropped.float() / frames  # rounded once here and once below, as torch's fused multiply-add does
     middle = torch.arange(frames, device=begin.device) + 0.5
     along = (step.double()[:, None] * middle.double() - 0.5).float().clamp(min=0)
     return begin[:, None] + torch.minimum(along, cropped[:, None] - 1.0).double()
