@@ -11,7 +11,7 @@ import torch
 # what decides the numbers of a run; the command line, boards and converters do not (stores have a fingerprint)
 DECIDES = (
     *("store", "split", "subset", "prepare", "data", "models", "methods", "metrics", "bootstrap"),
-    *("optimise", "freeze", "blocks", "recipe", "initial", "resume", "evaluate", "train"),
+    *("world", "norms", "optimise", "freeze", "blocks", "recipe", "initial", "resume", "evaluate", "train"),
     *("preflight", "parts", "stages", "execute", "plan"),
 )
 PACKAGES = ("torch", "numpy", "scikit-learn", "lightning-fabric")

@@ -43,6 +43,7 @@ class State:
     plan: Sequence[int] = ()  # epochs of all stages, for `list runs`
     updates: int = 0  # of the average of weights
     best: Best | None = None
+    processes: int = 1  # that trained together
 
 
 @dataclass(frozen=True)
@@ -82,13 +83,20 @@ def save_state(folder: Path, live: Live, state: State) -> None:
     write_whole(folder / RESUME_JSON, f"{text}\n".encode())
 
 
-def load_state(folder: Path, live: Live, fresh: State) -> tuple[State, tuple[str, ...]]:
+def resume_content(folder: Path) -> bytes | None:
+    """What there is to resume from, as it is on disk; None where there is nothing."""
+    path = folder / RESUME
+    return path.read_bytes() if path.is_file() else None
+
+
+def load_state(folder: Path, live: Live, fresh: State, content: bytes | None) -> tuple[State, tuple[str, ...]]:
     """Restore a training that was interrupted, if there is a state of the same stage of the same run.
 
     Args:
-        folder: Of the run.
+        folder: Of the run, for messages.
         live: What is filled.
         fresh: The state at the beginning.
+        content: What `resume_content` gave, to all processes the same.
 
     Returns:
         The state, and what people should know of it.
@@ -97,9 +105,8 @@ def load_state(folder: Path, live: Live, fresh: State) -> tuple[State, tuple[str
         RunError: If the file is damaged or of another network.
     """
     path = folder / RESUME
-    if not path.is_file():
+    if content is None:
         return fresh, ()
-    content = path.read_bytes()
     try:
         state = _state(content)
         if (state.key, state.seed, state.stage, state.epochs) != (fresh.key, fresh.seed, fresh.stage, fresh.epochs):
@@ -117,6 +124,8 @@ def load_state(folder: Path, live: Live, fresh: State) -> tuple[State, tuple[str
     told = [f"resumed after epoch {state.epoch} of {state.epochs}"]
     if state.threads != fresh.threads:
         told.append(f"begun with {state.threads} threads and resumed with {fresh.threads}: not equal bit for bit")
+    if state.processes != fresh.processes:
+        told.append(f"begun by {state.processes} processes and resumed by {fresh.processes}: not equal bit for bit")
     if state.code != fresh.code:
         told.append(f"begun by skelbench {state.code} and resumed by {fresh.code}: --overwrite always starts anew")
     return state, tuple(told)

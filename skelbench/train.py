@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -19,8 +19,20 @@ from torch import Tensor, nn
 from skelbench.data.types import Batch, Share
 from skelbench.errors import RunError
 from skelbench.freeze import hold
+from skelbench.norms import CommonNorms
 from skelbench.optimise import Average, OptimRecipe, averaged, lr_factor, make_optimiser
-from skelbench.resume import Best, Live, State, append_log, forget_resume, load_state, save_state, trim_log
+from skelbench.resume import (
+    Best,
+    Live,
+    State,
+    append_log,
+    forget_resume,
+    load_state,
+    resume_content,
+    save_state,
+    trim_log,
+)
+from skelbench.world import gather_objects, together
 
 LOOK = 32  # steps after which their losses are read from the device, all at once
 
@@ -84,12 +96,13 @@ def train(method: nn.Module, job: Job, fabric: Fabric, on_epoch: Callable[[Epoch
     """Train a method in place, from the resume state in the job's folder where there is one.
 
     Killed at any moment and called again, it ends with the same weights bit for bit, on one machine with one number
-    of threads. Python's and torch's global generators are left as they were found.
+    of threads and processes. Python's and torch's global generators are left as they were found. Of several processes
+    all call it at once; the first alone writes, watches, and tells of epochs.
 
     Args:
         method: Encoder and head, initialised and on the device of `fabric`; what is frozen requires no gradient.
         job: What to train it on, and how.
-        fabric: Device and precision.
+        fabric: Device, precision, and processes.
         on_epoch: Called after each epoch, when its state is on disk.
 
     Returns:
@@ -107,8 +120,11 @@ def train(method: nn.Module, job: Job, fabric: Fabric, on_epoch: Callable[[Epoch
     wrapped, stepper = fabric.setup(method, optimiser)
     wrapped.mark_forward_method("loss")
     live = Live(method, optimiser, Average(method, job.optim.ema) if job.optim.ema else None)
-    state, messages = load_state(job.folder, live, _fresh(job))
-    trim_log(job.folder, sum(job.plan[: job.stage]) + state.epoch)
+    first = fabric.global_rank == 0
+    content = fabric.broadcast(resume_content(job.folder) if first else None)
+    state, messages = load_state(job.folder, live, _fresh(job, fabric.world_size), content)
+    if first:
+        trim_log(job.folder, sum(job.plan[: job.stage]) + state.epoch)
     step = _Step(wrapped, stepper, fabric, job.optim, live.average)
     with own_randomness(fabric.device), _compiled(method, job.optim):
         while state.epoch < job.optim.epochs:
@@ -116,13 +132,15 @@ def train(method: nn.Module, job: Job, fabric: Fabric, on_epoch: Callable[[Epoch
             line, problem = _epoch(step, job, state.epoch)
             state = replace(state, epoch=state.epoch + 1, seconds=state.seconds + time.perf_counter() - began)
             if problem or line is None:
-                forget_resume(job.folder)
+                if first:
+                    forget_resume(job.folder)
                 told = (*messages, f"In epoch {state.epoch}: {problem}")
                 return Trained("diverged", state.epoch - 1, state.seconds, told)
-            state, line = _watch(live, job, state, line)
-            append_log(job.folder, json.dumps(asdict(line)))
-            save_state(job.folder, live, state)
-            on_epoch(line)
+            if first:
+                state, line = _watch(live, job, state, line)
+                append_log(job.folder, json.dumps(asdict(line)))
+                save_state(job.folder, live, state)
+                on_epoch(line)
     if live.average is not None:
         live.average.swap()
     return Trained("done", job.optim.epochs, state.seconds, messages, state.best)
@@ -150,18 +168,20 @@ def own_randomness(device: torch.device) -> Iterator[None]:
         torch.use_deterministic_algorithms(deterministic)
 
 
-def step_batches(job: Job, epoch: int) -> Iterator[list[Batch]]:
+def step_batches(job: Job, epoch: int, *, process: int = 0, processes: int = 1) -> Iterator[list[Batch]]:
     """The batches of each step of an epoch: the only place from which training gets its data.
 
     Args:
         job: Its recipe says in how many pieces a step comes.
         epoch: Counted from 0.
+        process: Whose part of each piece is wanted.
+        processes: That work on each piece together.
 
     Yields:
         The pieces of one step, one after the other; each step once.
     """
     pieces = job.optim.accumulate
-    share = Share(pieces, 0, pieces)
+    share = Share(pieces, 0, pieces, processes, process)
     batches = job.data.train_batches(job.seed, job.stage, epoch, job.optim.epochs, share=share)
     for _, step in groupby(batches, key=lambda batch: batch.progress):
         yield list(step)
@@ -178,17 +198,22 @@ class _Step:
     average: Average | None
 
     def take(self, batches: Sequence[Batch], share: float) -> "_Losses":
-        """One step of gradient descent on the mean loss of all samples; nothing is read from the device."""
+        """One step of gradient descent on the mean loss of all samples; nothing is read from the device.
+
+        Processes add up their gradients with the last piece, as a mean: so each has its samples' share times theirs.
+        """
         factor = lr_factor(self.optim, batches[0].progress, share)
         for group in self.optimiser.param_groups:
             group["lr"] = group["peak"] * factor
         self.optimiser.zero_grad(set_to_none=True)
-        count, losses = sum(len(batch.index) for batch in batches), _Losses(batches)
+        count, losses = batches[0].whole or sum(len(batch.index) for batch in batches), _Losses(batches)
         for batch in batches:
             weight = len(batch.index) / count
-            with self.fabric.autocast():
-                loss = self.method.loss(batch)
-            self.fabric.backward(loss.total if len(batches) == 1 else loss.total * weight)
+            with self.fabric.no_backward_sync(self.method, enabled=batch is not batches[-1]):
+                with self._common(), self.fabric.autocast():
+                    loss = self.method.loss(batch)
+                scale = weight * self.fabric.world_size
+                self.fabric.backward(loss.total if scale == 1 else loss.total * scale)
             losses.add(loss.total, loss.parts, weight)
         if self.optim.clip > 0:
             self.fabric.clip_gradients(self.method, self.optimiser, max_norm=self.optim.clip, error_if_nonfinite=False)
@@ -196,6 +221,15 @@ class _Step:
         if self.average is not None:
             self.average.update()
         return losses
+
+    @contextmanager
+    def _common(self) -> Iterator[None]:
+        """Where there are several processes, let what needs the whole batch have it."""
+        with ExitStack() as stack:
+            if self.fabric.world_size > 1:
+                stack.enter_context(together())
+                stack.enter_context(CommonNorms())
+            yield
 
 
 class _Losses:
@@ -208,15 +242,16 @@ class _Losses:
     def add(self, total: Tensor, parts: Mapping[str, Tensor], weight: float) -> None:
         """Add a piece, weighted by its samples."""
         for name, value in (("", total), *parts.items()):
-            piece = value.detach().double() * weight
+            # a process without a sample has no mean to weight
+            piece = value.detach().double() * weight if weight else torch.zeros_like(value, dtype=torch.float64)
             self.values[name] = self.values[name] + piece if name in self.values else piece
 
 
 class _Sums:
     """Sums over the steps of an epoch, read from the device a few times only."""
 
-    def __init__(self, ids: Sequence[str]) -> None:
-        self.ids, self.steps = ids, 0
+    def __init__(self, ids: Sequence[str], fabric: Fabric) -> None:
+        self.ids, self.fabric, self.steps = ids, fabric, 0
         self.sums: dict[str, float] = {}
         self._waiting: list[_Losses] = []
 
@@ -230,7 +265,9 @@ class _Sums:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return ""
-        found = iter(torch.stack([value for losses in waiting for value in losses.values.values()]).tolist())
+        own = torch.stack([value for losses in waiting for value in losses.values.values()])
+        summed: Any = self.fabric.all_reduce(own, reduce_op="sum")
+        found = iter(summed.tolist())
         for losses in waiting:
             values = {name: next(found) for name in losses.values}
             if not math.isfinite(values[""]):
@@ -250,10 +287,11 @@ def _epoch(step: _Step, job: Job, epoch: int) -> tuple[Epoch | None, str]:
     method = step.method
     method.train()
     hold(method.module, job.freeze)
-    torch.manual_seed(draw_seed(job.seed, job.stage, epoch))
-    sums, problem, batches = _Sums(job.ids), "", []
+    process, processes = step.fabric.global_rank, step.fabric.world_size
+    torch.manual_seed(draw_seed(job.seed, job.stage, epoch, *([process] if process else [])))
+    sums, problem, batches = _Sums(job.ids, step.fabric), "", []
     share = 1 / (job.optim.epochs * job.data.steps)
-    for batches in step_batches(job, epoch):
+    for batches in step_batches(job, epoch, process=process, processes=processes):
         problem = sums.add(step.take(batches, share))
         if problem:
             return None, problem
@@ -281,7 +319,7 @@ def _watch(live: Live, job: Job, state: State, line: Epoch) -> tuple[State, Epoc
     return replace(state, best=Best(epoch, kept, best.looked + 1)), replace(line, watched=values)
 
 
-def _fresh(job: Job) -> State:
+def _fresh(job: Job, processes: int) -> State:
     """The state at the beginning of a stage."""
     return State(
         key=job.key,
@@ -293,6 +331,7 @@ def _fresh(job: Job) -> State:
         threads=torch.get_num_threads(),
         code=job.code,
         plan=job.plan or (job.optim.epochs,),
+        processes=processes,
     )
 
 
@@ -320,6 +359,7 @@ def _broken(method: nn.Module, index: Sequence[Tensor], ids: Sequence[str]) -> s
 
 
 def _whose(index: Sequence[Tensor], ids: Sequence[str]) -> str:
-    """The samples of a step, for a message."""
-    names = [ids[place] for piece in index for place in piece.tolist()]
+    """The samples of a step, for a message; all processes ask at once."""
+    places = gather_objects([piece.tolist() for piece in index])
+    names = [ids[place] for pieces in zip(*places, strict=True) for piece in pieces for place in piece]
     return f"of the samples {', '.join(names)}. Lower optim.lr, set optim.clip, or look at these recordings."

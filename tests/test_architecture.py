@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOW = [
-    "errors toml layouts skeletons sample card registry steps raw workspace limit",  # the ground floor
+    "errors toml layouts skeletons sample card registry steps raw workspace limit world norms",  # the ground floor
     "formats",
     "converters",
     "sources",

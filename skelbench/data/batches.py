@@ -1,7 +1,7 @@
 """Batches of one part of a data set: composed on the host, made on the device."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -144,7 +144,8 @@ class PartData:
             share: Which part of each step; all of it unless said otherwise.
 
         Yields:
-            Batches on the device, `share.count` for each step; fewer where a step has too few samples.
+            Batches on the device, `share.count` for each step; fewer where a step has too few samples. All processes
+            get as many, the last ones perhaps without a sample.
         """
         turn = Round(seed, stage, epoch)
         target = self.target.repeat(self.recipe.repeat, *[1] * (self.target.ndim - 1))
@@ -154,9 +155,11 @@ class PartData:
         for step in range(self.steps):
             whole = groups[step * size : (step + 1) * size]
             progress = (epoch + step / self.steps) / max(epochs, 1)
-            for places in np.array_split(whole, share.pieces)[share.first : share.first + share.count]:
-                if places.size:
-                    yield self._batch(places.ravel(), clips, turn, group=groups.shape[1], progress=progress)
+            for piece in np.array_split(whole, share.pieces)[share.first : share.first + share.count]:
+                if piece.size:
+                    places = _part(piece, share).ravel()
+                    batch = self._batch(places, clips, turn, group=groups.shape[1], progress=progress)
+                    yield replace(batch, whole=whole.size)
 
     def batches(self) -> Iterator[Batch]:
         """Every sample once, in the order of the part, in the clips for prediction.
@@ -270,9 +273,16 @@ def part_data(
     )
 
 
+def _part(piece: np.ndarray, share: Share) -> np.ndarray:
+    """One process's part of a piece, neighbours two by two, so that those that are mixed stay together."""
+    pairs = -(-len(piece) // 2)
+    begin, end = (2 * -(-pairs * place // share.processes) for place in (share.process, share.process + 1))
+    return piece[begin:end]
+
+
 def _side_by_side(clip: Clip) -> Clip:
     """Put the rows of each sample, one for every slot, side by side on the joint axis."""
     samples = len(clip.start)
-    slots = clip.x.view(samples, -1, *clip.x.shape[1:]).permute(0, 2, 3, 1, 4)
+    slots = clip.x.view(samples, len(clip.x) // max(samples, 1), *clip.x.shape[1:]).permute(0, 2, 3, 1, 4)
     first = torch.arange(samples, device=clip.x.device)
     return Clip(slots.flatten(3), torch.zeros_like(first), first, clip.start)

@@ -50,15 +50,18 @@ class Batch:
     progress: float  # 0 <= share of this stage done < 1
     key: Int64[Tensor, " batch"] | None = None  # number of each sample, for draws of the method
     salt: int = 0  # of the pass over the data, for the same
+    whole: int = 0  # samples of its step on all processes and in all pieces; 0: not known
 
 
 @dataclass(frozen=True)
 class Share:
-    """Which of the samples of each step are wanted: some of the equal pieces that a step is cut into."""
+    """Which samples of each step are wanted: of some of the equal pieces that it is cut into, one process's part."""
 
     pieces: int = 1  # that a step is cut into, in its order; those of the first ones may be a sample larger
     first: int = 0  # the first piece wanted
     count: int = 1  # pieces wanted from there on; each makes a batch
+    processes: int = 1  # that work on each piece together
+    process: int = 0  # whose part of the piece is wanted; the first has the most, the last perhaps none
 
 
 WHOLE = Share()  # one batch a step, of all its samples

@@ -28,7 +28,12 @@ class Method(Protocol):
     """
 
     def loss(self, batch: Batch) -> Loss:
-        """The loss of a training batch."""
+        """The loss of a training batch.
+
+        Of several processes each is given its part of a step's batch, the last ones perhaps without a sample. The loss
+        of the step is the mean of theirs, weighted by their samples; one that is no mean over samples asks
+        `skelbench.world` for what the others have: `gather` for their rows, `all_sum` for a sum.
+        """
 
     def predict(self, batch: Batch) -> Float[Tensor, "samples outputs"]:
         """Logits of each sample in the order of the task's classes; the number itself for a score."""

@@ -14,6 +14,7 @@ from skelbench.methods.method import Loss
 from skelbench.methods.mixup import Mixed, beta_table, mix
 from skelbench.methods.pooling import pool_mean
 from skelbench.models.encoder import Encoder
+from skelbench.world import all_sum
 
 KINDS = ("single", "multi", "score")
 
@@ -77,7 +78,7 @@ class Supervised(nn.Module):
         self.register_buffer("shares", beta_table(mixup) if mixup else None, persistent=False)
 
     def loss(self, batch: Batch) -> Loss:
-        """Mean over the clips of a batch.
+        """Mean over the clips of a batch; of the whole step's, where several processes have a part of it each.
 
         Args:
             batch: A training batch; NaN in a target of several classes, or in a score, is left out.
@@ -91,7 +92,7 @@ class Supervised(nn.Module):
         each, given, right = self._terms(logits, batch.target)
         if mixed is not None:
             each, given, right = self._blend(logits, batch.target, mixed)
-        total = each.sum() / given.sum().clamp(min=1e-12 if self.kind == "single" else 1)
+        total = all_sum(each.sum()) / all_sum(given.sum()).clamp(min=1e-12 if self.kind == "single" else 1)
         return Loss(total, {"accuracy": right.mean()} if self.kind == "single" else {})
 
     def predict(self, batch: Batch) -> Float[Tensor, "samples outputs"]:

@@ -180,7 +180,8 @@ class _Window(nn.Module):
         """(rows, width, frames, joints) to (rows, width, frames, tau * joints); zeros beyond the clip's ends."""
         windows = functional.unfold(x, (self.tau, 1), padding=(self.tau // 2, 0))
         rows, width, frames, joints = x.shape
-        return windows.view(rows, width, self.tau, frames, joints).transpose(2, 3).reshape(rows, width, frames, -1)
+        apart = windows.view(rows, width, self.tau, frames, joints)
+        return apart.transpose(2, 3).reshape(rows, width, frames, self.tau * joints)
 
     def fold(self, x: Tensor) -> Tensor:
         """(rows, width, frames, tau * joints) to (rows, width, frames, joints)."""

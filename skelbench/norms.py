@@ -1,0 +1,119 @@
+"""Batch norm over the rows of all processes, on any device."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, distributed
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+
+class _Given(NamedTuple):
+    """The arguments of torch's `batch_norm`, in its order."""
+
+    x: Tensor
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    weight: Tensor | None = None
+    bias: Tensor | None = None
+    training: bool = False
+    momentum: float = 0.1
+    eps: float = 1e-5
+
+
+class CommonNorms(TorchFunctionMode):
+    """While it is entered, batch norm in training takes its statistics from the rows of all processes.
+
+    Whoever calls torch's `batch_norm`, through a module of one or more dimensions or directly, gets the numbers that
+    one process would have with all rows: outputs, gradients, and the running statistics, on all processes the same.
+    Processes count by their elements, so they may have different numbers of rows, or none.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Replace `batch_norm` in training, and leave everything else as it is."""
+        named = dict(kwargs or {})
+        if func is functional.batch_norm:
+            given = _Given(named.pop("input") if "input" in named else args[0], *args[1:], **named)
+            if given.training:
+                return _common_norm(given)
+        return func(*args, **(kwargs or {}))
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # torch's is untyped
+def _common_norm(given: _Given) -> Tensor:
+    """Norm by the statistics of all processes, and move the running ones."""
+    x, width = given.x, given.x.shape[1]
+    means, spread, count = _statistics(x)
+    if given.running_mean is not None and given.running_var is not None:
+        unbiased = spread * (count / (count - 1).clamp(min=1))
+        given.running_mean.lerp_(means.to(given.running_mean.dtype), given.momentum)
+        given.running_var.lerp_(unbiased.to(given.running_var.dtype), given.momentum)
+    weight = torch.ones(width, device=x.device) if given.weight is None else given.weight
+    bias = torch.zeros(width, device=x.device) if given.bias is None else given.bias
+    out: Tensor = _Normed.apply(x, weight, bias, (means, spread, count), given.eps)  # type: ignore[no-untyped-call]
+    return out
+
+
+@torch.no_grad()
+def _statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean, biased variance and number of elements of each channel, over all processes, in 64 bits."""
+    width, count = x.shape[1], x.numel() // max(x.shape[1], 1)
+    table = torch.zeros(distributed.get_world_size(), 2 * width + 1, dtype=torch.float64, device=x.device)
+    if count:
+        exact = x if x.dtype == torch.float64 else x.float()
+        spread, mean = torch.var_mean(exact, _others(x), correction=0)
+        own = [mean.double(), spread.double(), mean.new_full((1,), count, dtype=torch.float64)]
+        table[distributed.get_rank()] = torch.cat(own)
+    distributed.all_reduce(table)
+    means, spreads, counts = table[:, :width], table[:, width:-1], table[:, -1:]
+    total = counts.sum()
+    share = counts / total.clamp(min=1)
+    common = (means * share).sum(0)
+    return common, ((spreads + (means - common).square()) * share).sum(0), total
+
+
+class _Normed(torch.autograd.Function):
+    """The norm itself, whose statistics depend on the rows of all processes."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, found: tuple[Tensor, Tensor, Tensor], eps: float
+    ) -> Tensor:
+        """Norm each channel by statistics in 64 bits."""
+        mean, spread, count = found
+        kind = torch.float64 if x.dtype == torch.float64 else torch.float32
+        scale = (spread + eps).rsqrt().to(kind)
+        ctx.save_for_backward(x, weight, mean.to(kind), scale, count)
+        if x.numel() == 0:
+            return torch.empty_like(x)
+        # torch's own norm by given statistics: one pass on every device
+        return functional.batch_norm(x, mean.to(kind), spread.to(kind), weight, bias, training=False, eps=eps)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        """Gradients of rows, weight and bias; those of the last two are this process's share."""
+        x, weight, mean, scale, count = ctx.saved_tensors
+        shape = (1, -1, *[1] * (x.ndim - 2))
+        centred = x.to(mean.dtype) - mean.view(shape)
+        upper = grad.to(mean.dtype)
+        own = torch.stack([upper.sum(_others(x)), (upper * centred).sum(_others(x)) * scale])
+        sums = own.double()
+        distributed.all_reduce(sums)
+        shift, tilt = (sums / count.clamp(min=1)).to(mean.dtype)
+        inner = upper - shift.view(shape) - centred * (tilt * scale).view(shape)
+        passed = (inner * (weight.to(mean.dtype) * scale).view(shape)).to(x.dtype)
+        return passed, own[1].to(weight.dtype), own[0].to(weight.dtype), None, None
+
+
+def _others(x: Tensor) -> list[int]:
+    """All axes but that of the channels."""
+    return [axis for axis in range(x.ndim) if axis != 1]
