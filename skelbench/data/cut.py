@@ -98,8 +98,7 @@ def cut(
         The clips, NaN = missing, and the position in the sample at which each begins.
     """
     x: Tensor | None = None
-    start = torch.zeros(len(rows.key), device=rows.key.device)
-    whole, blank = True, torch.nan
+    start, whole, blank = torch.zeros(len(rows.key), device=rows.key.device), True, torch.nan
     for place, step in enumerate(steps):
         here = rows.salted(place)
         if step.name in SAMPLING and step.draw is not None:
@@ -118,13 +117,12 @@ def cut(
                 source = replace(source, frames=source.frames.zeroed)
                 continue
         x = _whole(source, rows.length) if x is None else x
-        if step.draw is None:
-            if whole and blank == 0:  # zeros go on after the sample's end, also after the longest of a batch
-                x = compute_streams(pad(x, (0, 0, 0, 1)), *streams)[:, :, :-1]
-            else:
-                x = compute_streams(x, *streams)
-        else:
+        if step.draw is not None:
             x = OPERATIONS[step.name].apply(x, step.draw(here, *step.arguments))
+        elif whole and blank == 0:  # zeros go on after the sample's end, also after the longest of a batch
+            x = compute_streams(pad(x, (0, 0, 0, 1)), *streams)[:, :, :-1]
+        else:
+            x = compute_streams(x, *streams)
     return (_whole(source, rows.length) if x is None else x), start
 
 
@@ -147,7 +145,7 @@ def _pick(x: Tensor, frames: Tensor) -> Tensor:
     rows, channels, extent, joints = x.shape
     first = torch.arange(rows * channels, device=x.device).view(rows, channels, 1) * extent
     lines = (first + frames[:, None]).flatten()
-    return x.reshape(-1, joints).index_select(0, lines).view(rows, channels, -1, joints)
+    return x.reshape(-1, joints).index_select(0, lines).view(rows, channels, frames.shape[1], joints)
 
 
 def _whole(source: Tracked, length: Tensor) -> Tensor:

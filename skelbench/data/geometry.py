@@ -167,7 +167,7 @@ def apply_random_move(
     cos, sin = ((part * scale).float()[:, None, :, None] for part in (angle.cos(), angle.sin()))
     u, v = shift.float()[:, :, None, :, None].unbind(1)
     moved = x.clone()
-    shape = (len(x), -1, move.channels, *x.shape[2:])
+    shape = (len(x), x.shape[1] // move.channels, move.channels, *x.shape[2:])
     streams = moved.view(shape)
     first, second = x.view(shape)[:, :, :2].unbind(2)
     streams[:, :, 0] = cos * first - sin * second + u

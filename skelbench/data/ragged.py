@@ -217,7 +217,7 @@ def _gather(frames: Frames, rows: Int64[Tensor, "rows times"]) -> Tensor:
     channels = frames.rows.shape[1]
     lines = rows[:, None] * channels + torch.arange(channels, device=rows.device)[:, None]
     # one channel of one frame each: gathered as encoders read them
-    return frames.rows.flatten(0, 1).index_select(0, lines.flatten()).view(*lines.shape, -1)
+    return frames.rows.flatten(0, 1).index_select(0, lines.flatten()).view(*lines.shape, frames.rows.shape[2])
 
 
 def _people(prepared: PreparedSet) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

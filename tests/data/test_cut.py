@@ -1,6 +1,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -113,6 +114,16 @@ def test_a_clip_is_the_same_whoever_else_is_in_the_batch(make_part: MakePart, st
         torch.testing.assert_close(together.x[together.sample == number], batch.clips[0].x, rtol=1e-5, atol=2e-6)
         assert torch.equal(together.start[number : number + 1], batch.clips[0].start)
         assert batch.clips[0].x.isfinite().all()
+
+
+@pytest.mark.parametrize("steps", LISTS, ids=" ".join)
+@pytest.mark.parametrize("persons", ["present", "all"])
+def test_a_batch_may_be_without_samples(make_part: MakePart, steps: list[str], persons: str) -> None:
+    part = make_part(SHAPES, test_clips=[steps], persons=persons)
+    batch = part._batch(np.zeros(0, np.int64), part._bound([steps]), Round(0), group=1, progress=0.0)
+    whole = next(part.batches()).clips[0].x
+    assert batch.clips[0].x.shape == (0, *whole.shape[1:])
+    assert batch.clips[0].start.shape == batch.index.shape == (0,)
 
 
 @pytest.mark.gpu
