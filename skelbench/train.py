@@ -312,6 +312,8 @@ def _watch(live: Live, job: Job, state: State, line: Epoch) -> tuple[State, Epoc
         return state, line
     with averaged(live.average):
         values = job.watch()
+    if not values:
+        return state, line
     best = state.best or Best(line.epoch, values, 0)
     first = next(iter(values))
     better = values[first] < best.values[first] if job.lower else values[first] > best.values[first]

@@ -181,7 +181,7 @@ def _show_previews(previews: list[Preview]) -> None:
     for preview in previews:
         click.echo(f"{preview.name}\n")
         for title, settings in preview.stages:
-            if len(preview.stages) > 1:
+            if len(preview.stages) > 1 or ", " in title:
                 click.echo(f"{title}\n")
             output.table(_rows(settings), ("key", "value", "layer", "source"))
             click.echo()
