@@ -14,6 +14,7 @@ from skelbench.metrics import ECE_BINS, confidence_bins, one_hot, rank, sample_n
 
 RESAMPLES = 2000  # the bounds then move by less than a tenth of the interval between seeds of the draws
 CHUNK = 1 << 20  # drawn subjects held in memory at once
+TABLES = 1 << 25  # numbers of all classes together that are kept between chunks; more are made anew for each
 SEED = 0  # one for all: the same predictions always give the same interval
 
 Counts: TypeAlias = Int[np.ndarray, "resamples units"]  # how often each subject or sample was drawn
@@ -21,18 +22,18 @@ Values: TypeAlias = Float[np.ndarray, " resamples"]  # a metric of each resample
 Resampled: TypeAlias = Callable[[Counts], Values]
 
 
-def resamples(units: int, rng: np.random.Generator, *, wide: int = 1) -> Iterator[Counts]:
+def resamples(units: int, rng: np.random.Generator, *, most: int = CHUNK) -> Iterator[Counts]:
     """Draw units with replacement, as many as there are, 2,000 times.
 
     Args:
         units: How many subjects, or samples, there are.
         rng: Source of the draws; the same state gives the same ones, however they are cut into chunks.
-        wide: Values that the caller holds for each unit of a resample; more make the chunks smaller.
+        most: Counts in a chunk.
 
     Yields:
         Chunks of counts, one row a resample.
     """
-    step = max(1, CHUNK // max(1, units * wide))
+    step = max(1, most // max(1, units))
     for start in range(0, RESAMPLES, step):
         rows = min(step, RESAMPLES - start)
         drawn = rng.integers(units, size=(rows, units)) + units * np.arange(rows)[:, None]
@@ -77,7 +78,7 @@ def subject_interval(
     value = resampled(metric, kind, logits, target, member)
     if names.size < 2 or value is None:
         return None
-    return bounds(np.concatenate([value(counts) for counts in resamples(names.size, rng, wide=_wide(metric, member))]))
+    return bounds(np.concatenate([value(counts) for counts in resamples(names.size, rng)]))
 
 
 def scored(
@@ -194,29 +195,33 @@ def _mean_of_defined(values: np.ndarray) -> np.ndarray:
 
 def _average_precision(logits: np.ndarray, target: np.ndarray, member: np.ndarray) -> Resampled:
     """Mean average precision, a sample that was drawn twice standing in the ranking twice."""
-    order = np.argsort(-logits, axis=0, kind="stable")
+    order = np.argsort(member, kind="stable")
+    starts = np.searchsorted(member[order], np.arange(member.max() + 1))
+    logits, target, owner = logits[order], target[order], member[order]
 
-    def of_class(k: int, counts: Counts) -> Values:
+    def reached(k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """For each positive: samples and positives of each unit that rank no lower; and the positive's own unit."""
+        positive, known = target[:, k] > 0, ~np.isnan(target[:, k])
+        above = logits[:, k] >= logits[positive, k][:, None]  # equal scores enter together
+        counts = [np.add.reduceat(above & which, starts, axis=1, dtype=np.int32) for which in (known, positive)]
+        return counts[0].astype(float), counts[1].astype(float), owner[positive]
+
+    def of_class(counts: np.ndarray, table: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Values:
         """Average precision of one class: precision at each positive, averaged over the positives."""
-        places = order[:, k][~np.isnan(target[order[:, k], k])]
-        ranked, positive = logits[places, k], np.flatnonzero(target[places, k] > 0)
-        last = np.searchsorted(-ranked, -ranked[positive], side="right") - 1  # equal scores enter together
-        drawn = counts[:, member[places]]
-        hits = np.zeros_like(drawn)
-        hits[:, positive] = drawn[:, positive]
-        precision = hits.cumsum(axis=1)[:, last] / drawn.cumsum(axis=1)[:, last]
-        weight = drawn[:, positive]
+        ranked, hits, own = table
+        weight = counts[:, own]
+        precision = (counts @ hits.T) / (counts @ ranked.T)
         found: Values = np.where(weight > 0, precision * weight, 0).sum(axis=1) / weight.sum(axis=1)
         return found
 
+    classes = range(logits.shape[1])
+    small = int((target > 0).sum()) * len(starts) <= TABLES
+    tables = [reached(k) for k in classes] if small else []
+
     def of(counts: Counts) -> Values:
         """The metric of each resample."""
+        wide = counts.astype(float)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return _mean_of_defined(np.stack([of_class(k, counts) for k in range(logits.shape[1])], axis=1))
+            return _mean_of_defined(np.stack([of_class(wide, tables[k] if small else reached(k)) for k in classes], 1))
 
     return of
-
-
-def _wide(metric: str, member: np.ndarray) -> int:
-    """Values held for each unit of a resample: average precision looks at every sample."""
-    return max(1, len(member) // (int(member.max()) + 1)) if metric == "map" and len(member) else 1

@@ -221,7 +221,7 @@ def _interval(parts: Sequence[Sequence[Predictions]], metric: str) -> tuple[Inte
     if units.size < 2 or not all(sides):
         return None, over, units.size
     drawn = []
-    for counts in resamples(units.size, np.random.default_rng(SEED), wide=max(1, len(member) // units.size)):
+    for counts in resamples(units.size, np.random.default_rng(SEED)):
         a, b = (np.mean([value(counts) for value in side], axis=0) for side in sides)
         drawn.append(b - a)
     return bounds(np.concatenate(drawn)), over, units.size

@@ -60,6 +60,14 @@ def test_every_metric_lies_within_its_own_interval(kind: str, metric: str) -> No
     assert found[0] < found[1]
 
 
+def test_tables_too_large_to_keep_are_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits, target = arrays("multi")
+    found = subject_interval("map", "multi", (logits, target), np.arange(60), np.random.default_rng(0))
+    monkeypatch.setattr("skelbench.bootstrap.TABLES", 0)
+    again = subject_interval("map", "multi", (logits, target), np.arange(60), np.random.default_rng(0))
+    assert again == found
+
+
 def test_a_rank_correlation_has_no_interval() -> None:
     logits, target = arrays("score")
     assert subject_interval("spearman", "score", (logits, target), np.arange(60), np.random.default_rng(0)) is None
@@ -92,7 +100,7 @@ def test_a_value_that_a_resample_lacks_leaves_no_interval() -> None:
 
 def test_the_draws_do_not_depend_on_how_they_are_cut() -> None:
     whole = np.concatenate(list(resamples(7, np.random.default_rng(4))))
-    cut = np.concatenate(list(resamples(7, np.random.default_rng(4), wide=900)))
+    cut = np.concatenate(list(resamples(7, np.random.default_rng(4), most=70)))
     assert (whole == cut).all()
     assert (whole.sum(axis=1) == 7).all()
 
