@@ -148,7 +148,8 @@ def differences(one: Sequence[Record], other: Sequence[Record]) -> Iterator[Diff
     Yields:
         What is not the same, with the values that occur on either side.
     """
-    sides = [_facts(records) for records in (one, other)]
+    settings = (one[0].fusion is None) == (other[0].fusion is None)  # those of a run are not those of several
+    sides = [_facts(records, settings=settings) for records in (one, other)]
     for what in dict.fromkeys((*sides[0], *sides[1])):
         a, b = (side.get(what, "–") for side in sides)
         if a != b:
@@ -302,11 +303,11 @@ def _minus(one: float | None, other: float | None) -> float | None:
     return None if one is None or other is None else one - other
 
 
-def _facts(records: Sequence[Record]) -> dict[str, str]:
+def _facts(records: Sequence[Record], *, settings: bool) -> dict[str, str]:
     """Everything about some records that may differ, in words; several values where the records differ."""
     found: dict[str, dict[str, None]] = {}
     for record in records:
-        for what, value in _of_record(record):
+        for what, value in (*_of_record(record), *(_settings(record) if settings else ())):
             found.setdefault(what, {})[_text(value)] = None
     return {what: ", ".join(values) for what, values in found.items()}
 
@@ -320,11 +321,6 @@ def _of_record(record: Record) -> Iterator[tuple[str, Any]]:
             yield f"data {trail.dataset} {field.replace('_', ' ')}", value
     for name in ("digest", "train", "left_out"):
         yield f"split {name.replace('_', ' ')}", getattr(record.split, name)
-    for place, stage in enumerate(record.stages):
-        where = f"stage {place + 1} " if len(record.stages) > 1 else ""
-        yield f"{where}labels", stage.labels
-        for key, setting in sorted(stage.values.items()):
-            yield f"{where}{key}", setting.value
     if record.fusion is not None:
         yield "fusion by", record.fusion.by
         yield "fusion weights", [run.weight for run in record.fusion.runs]
@@ -332,6 +328,19 @@ def _of_record(record: Record) -> Iterator[tuple[str, Any]]:
     for name in ("parameters", "gflops", "epochs", "code_version", "device"):
         yield name.replace("_", " "), getattr(record, name)
     yield from record.environment.items()
+
+
+def _settings(record: Record) -> Iterator[tuple[str, Any]]:
+    """Every setting of a record, or of the runs that it fuses."""
+    runs = [("", record.stages)]
+    if record.fusion is not None:
+        runs = [(f"run {place} ", run.stages) for place, run in enumerate(record.fusion.runs, 1)]
+    for run, stages in runs:
+        for place, stage in enumerate(stages, 1):
+            where = f"{run}stage {place} " if len(stages) > 1 else run
+            yield f"{where}labels", stage.labels
+            for key, setting in sorted(stage.values.items()):
+                yield f"{where}{key}", setting.value
 
 
 def _text(value: Any) -> str:

@@ -322,6 +322,7 @@ def _run(record: Record, *, weight: float, alone: float | None, left_out: float 
         left_out=left_out,
         predictions_sha256=record.predictions_sha256,
         command=record.command,
+        code_version=record.code_version,
     )
 
 

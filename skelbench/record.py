@@ -171,6 +171,8 @@ class FusedRun(BaseModel):
     """Digest of its predictions.parquet."""
     command: str
     """The command that repeats it."""
+    code_version: str = ""
+    """Version of skelbench that ran it."""
 
 
 class FusionControl(BaseModel):

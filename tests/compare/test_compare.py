@@ -7,6 +7,7 @@ from scipy import stats
 from skelbench.compare import Comparison, compare, mcnemar
 from skelbench.errors import UsageError
 from skelbench.evaluate import read_predictions
+from skelbench.fuse import FuseRequest, fuse
 
 
 def folder(scored_run, *, seeds: int = 1, **given) -> str:
@@ -191,3 +192,13 @@ def test_published_records_have_nothing_to_pair(scored_run) -> None:
     other.with_name("predictions.parquet").unlink()
     with pytest.raises(UsageError, match="kept without predictions"):
         compare(str(one), str(other))
+
+
+def test_of_a_run_and_a_fusion_the_settings_are_not_set_against_each_other(scored_run) -> None:
+    paths = [str(scored_run(streams=(name,))) for name in ("joint", "bone")]
+    (fused,) = fuse(FuseRequest(runs=tuple(paths)))
+    what = {row.what for row in compare(paths[0], str(fused.folder)).differs}
+    assert {"streams", "fusion by", "fusion of", "parameters"} <= what
+    assert "optim.lr" not in what
+    (other,) = fuse(FuseRequest(runs=tuple(paths), weights=(1.0, 0.5)))
+    assert {row.what for row in compare(str(other.folder), str(fused.folder)).differs} == {"fusion weights"}
