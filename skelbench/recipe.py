@@ -277,7 +277,7 @@ def _blocks(
         ranked += [(len(block.when), side, plugin, block) for block in applying]
     if recipe not in ALWAYS and not any("recipe" in block.when for *_, block in ranked):
         pair = f"{model.name} with {method.name} on {context['dataset']}"
-        raise RecipeError(f"No recipe '{recipe}' for {pair}. {nearest(recipe, named | set(ALWAYS))}")
+        raise RecipeError(f"No recipe '{recipe}' for {pair}. {nearest(recipe, (named | set(ALWAYS)) - {recipe})}")
     ranked.sort(key=lambda entry: entry[:2])
     return [(plugin, block) for _, _, plugin, block in ranked]
 

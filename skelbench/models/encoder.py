@@ -17,7 +17,8 @@ from skelbench.errors import RecipeError, UsageError, nearest
 class Encoder(Protocol):
     """A network without its head: an `nn.Module` built as `(spec, *, typed hyper-parameters)`.
 
-    It may also have `fit(batches)`, called once before the first step.
+    It may also have `fit(batches)`, called once before the first step, and `CHECKPOINT`, which says how the names in
+    its authors' checkpoints become ours (`skelbench/models/checkpoint.py`).
     """
 
     out_channels: int  # features of the output

@@ -1,5 +1,6 @@
 """One contract for every encoder: a new file in models/ is tested the moment it exists."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from skelbench.models.encoder import check_hyper_parameters, encoder_class, hype
 from skelbench.skeletons import layout_names, load_layout
 
 LAYOUTS = layout_names()
+MODELS_PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 
 
 @pytest.fixture(params=registry.names("models"))
@@ -162,6 +164,17 @@ def test_a_gpu_gives_the_same(model: type[nn.Module]) -> None:
     here = encoder(x, slot)
     there = encoder.cuda()(x.cuda(), slot.cuda()).cpu()
     torch.testing.assert_close(there, here, rtol=1e-2, atol=1e-2)  # TF32 may be on
+
+
+@pytest.mark.parametrize("name", registry.names("models"))
+def test_the_documents_know_its_size(name: str) -> None:
+    model = encoder_class(registry.load(registry.find("models", name)))
+    slots = {"input_slots": 2} if "input_slots" in hyper_parameters(model) else {}
+    encoder = build(model, spec(), **slots)
+    count = sum(parameter.numel() for parameter in encoder.parameters())
+    head = 60 * (encoder.out_channels + 1) if count else 0
+    rows = [line for line in MODELS_PAGE.read_text(encoding="utf-8").splitlines() if line.startswith(f"| `{name}` |")]
+    assert [row.rsplit("|", 2)[1].strip() for row in rows] == [f"{count + head:,}"]
 
 
 @pytest.mark.parametrize("name", registry.names("models"))
