@@ -291,7 +291,8 @@ def _siblings(run: Scored) -> list[Scored]:
     for path in sorted(run.path.parent.parent.glob(f"*/{RECORD}")):
         record = read_record(path)
         alike = (record.key, record.fold, record.evaluated) == (run.record.key, run.record.fold, run.record.evaluated)
-        if alike and record.state == "done" and record.seed != run.record.seed:
+        kept = path.with_name(PREDICTIONS).is_file()
+        if alike and kept and record.state == "done" and record.seed != run.record.seed:
             found.append(load_scored(path))
     return sorted(found, key=lambda other: other.record.seed)
 

@@ -73,6 +73,12 @@ def test_the_control_fuses_as_many_seeds_of_one_stream(streams) -> None:
     assert (control.members, control.seeds, control.streams) == (2, (0, 1, 2), ("joint",))
 
 
+def test_seeds_without_predictions_are_no_control(streams) -> None:
+    Path(streams[0], "seed2", "predictions.parquet").unlink()
+    (result,) = fuse(FuseRequest(runs=streams, seeds=(0,)))
+    assert [control.seeds for control in result.fusion.controls] == [(0, 1), (0, 1, 2)]
+
+
 def test_without_further_seeds_there_is_no_control(scored_run) -> None:
     paths = [scored_run(streams=(name,)) for name in ("joint", "bone")]
     (result,) = fuse(FuseRequest(runs=tuple(map(str, paths))))
