@@ -40,6 +40,7 @@ class Cell:
     folder: Path
     device: str  # auto | cpu | cuda | cuda:N
     precision: str  # 32-true | bf16-mixed
+    devices: int = 1  # processes on a node that train together
     limit: int | None  # samples a part
     oracle: bool  # whether the part that is scored is looked at after every epoch
     command: str  # that repeats it

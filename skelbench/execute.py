@@ -8,16 +8,18 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import torch
 from lightning_fabric import Fabric
 
 from skelbench.cell import Cell, Planned, Progress, Sink
 from skelbench.evaluate import Predictions, Sizes, chance, evaluated_digest, measure, predict, predictions_bytes, sizes
 from skelbench.metrics import LOWER_IS_BETTER, Metric
+from skelbench.processes import make_fabric, part
 from skelbench.provenance import device_name
 from skelbench.recipe import Setting
 from skelbench.record import Record, Timing, write_whole
 from skelbench.resume import Ended, checkpoint_bytes, end_stage, ended_stages
-from skelbench.stages import Running, about, begin, fits, make_fabric, rehearse, try_batch
+from skelbench.stages import Running, about, begin, fits, rehearse, try_batch
 from skelbench.standing import CHECKPOINT, PREDICTIONS
 from skelbench.trail import Outcome, record_of
 from skelbench.train import Epoch, Job, Trained, own_randomness, train
@@ -54,7 +56,7 @@ class _Sum:
     messages: tuple[str, ...] = ()
 
 
-def execute(cell: Cell, sink: Sink) -> Record:
+def execute(cell: Cell, sink: Sink, fabric: Fabric | None = None) -> Record:
     """Run a cell to its end; from its resume state where there is one.
 
     Writes log, weights of all stages and predictions into the cell's folder, not the record.
@@ -62,6 +64,7 @@ def execute(cell: Cell, sink: Sink) -> Record:
     Args:
         cell: What to run.
         sink: Told of every step.
+        fabric: Of the first of several processes, launched; the others `assist` at once.
 
     Returns:
         The record, `done` or `diverged`.
@@ -70,10 +73,34 @@ def execute(cell: Cell, sink: Sink) -> Record:
         RunError: If data, model and method do not fit together, or predictions are unusable.
         RecipeError: If the recipe cannot be carried out on this data, or weights do not fit.
     """
-    fabric = make_fabric(cell.device, cell.precision)
+    fabric = fabric or make_fabric(cell.device, cell.precision)
     sink(Progress(cell.name, "prepare"))
+    learnt = _learn(cell, fabric, sink)
+    part(fabric)
+    if isinstance(learnt, Record):
+        return learnt
+    sink(Progress(cell.name, "test"))
+    return _scored(*learnt)
+
+
+def assist(cell: Cell, fabric: Fabric) -> None:
+    """Train with the first process, which `execute`s the cell; nothing is written, told or scored.
+
+    Args:
+        cell: What to run.
+        fabric: Of this process, launched.
+
+    Raises:
+        RunError, RecipeError: As `execute`.
+    """
+    _learn(cell, fabric, lambda progress: None)
+    part(fabric)
+
+
+def _learn(cell: Cell, fabric: Fabric, sink: Sink) -> Record | tuple[Running, _Sum, Trained]:
+    """Train all stages; a record if one diverged."""
     last = len(cell.stages) - 1
-    ended = ended_stages(cell.folder, cell.key, cell.seed)[:last]
+    ended = fabric.broadcast(ended_stages(cell.folder, cell.key, cell.seed)[:last])
     if len(ended) < last:  # nobody should wait for the first stage to learn that the last cannot work
         for _ in rehearse(cell, fabric):
             pass
@@ -85,8 +112,7 @@ def execute(cell: Cell, sink: Sink) -> Record:
     trained, so_far = _train(stage, _of_ended(ended, cell.code, cell.notes), sink)
     if trained.state == "diverged":
         return record_of(cell, _outcome(stage, so_far, "diverged"))
-    sink(Progress(cell.name, "test"))
-    return _scored(stage, so_far, trained)
+    return stage, so_far, trained
 
 
 def preview(cell: Cell) -> Preview:
@@ -123,7 +149,7 @@ def preview(cell: Cell) -> Preview:
         chance=chance(split.protocol.metric, len(split.classes)),
         sizes=size,
         seconds=seconds,
-        device=device_name(fabric.device),
+        device=_devices(fabric.device, cell.devices),
         messages=tuple(dict.fromkeys(told)),
     )
 
@@ -161,7 +187,9 @@ def _earlier(cell: Cell, ended: list[Ended], fabric: Fabric, sink: Sink) -> Reco
         about={**so_far.told[-1], "checkpoint_sha256": digest},
         messages=so_far.messages,
     )
-    end_stage(cell.folder, ended, one, content)
+    if fabric.global_rank == 0:
+        end_stage(cell.folder, ended, one, content)
+    fabric.barrier()  # the others read what was written
     ended.append(one)
     return None
 
@@ -174,7 +202,10 @@ def _train(stage: Running, before: _Sum, sink: Sink) -> tuple[Trained, _Sum]:
     init = None if stage.init is None else stage.init.model_dump()
     told = {"samples": len(stage.plan.split.train), "epochs": trained.epochs, "init": init}
     where = f"stage {stage.place + 1}: " if len(cell.stages) > 1 else ""
-    messages = [where + text for text in (*stage.parts.left_out, *stage.messages, *trained.messages)]
+    processes = stage.fabric.world_size
+    together = [f"trained by {processes} processes: bit for bit the same only with as many"] if processes > 1 else []
+    told_now = (*stage.parts.left_out, *stage.messages, *trained.messages, *together)
+    messages = [where + text for text in told_now]
     return trained, _Sum(
         epochs=before.epochs + trained.epochs,
         prepare=before.prepare + stage.parts.seconds,
@@ -281,13 +312,19 @@ def _outcome(stage: Running, so_far: _Sum, state: Literal["done", "diverged"]) -
     """What came out until now."""
     return Outcome(
         state=state,
-        device=device_name(stage.fabric.device),
+        device=_devices(stage.fabric.device, stage.fabric.world_size),
         sizes=_sizes(stage),
         seconds=Timing(prepare=so_far.prepare, train=so_far.train, test=0),
         epochs=so_far.epochs,
         stages=so_far.told,
         messages=so_far.messages,
+        processes=stage.fabric.world_size,
     )
+
+
+def _devices(device: torch.device, count: int) -> str:
+    """What a run is on."""
+    return f"{count} x {device_name(device)}" if count > 1 else device_name(device)
 
 
 def _sizes(stage: Running) -> Sizes:

@@ -106,7 +106,7 @@ class _Normed(torch.autograd.Function):
         centred = x.to(mean.dtype) - mean.view(shape)
         upper = grad.to(mean.dtype)
         own = torch.stack([upper.sum(_others(x)), (upper * centred).sum(_others(x)) * scale])
-        sums = own.double()
+        sums = own.to(torch.float64, copy=True)
         distributed.all_reduce(sums)
         shift, tilt = (sums / count.clamp(min=1)).to(mean.dtype)
         inner = upper - shift.view(shape) - centred * (tilt * scale).view(shape)

@@ -17,13 +17,13 @@ from skelbench.errors import RecipeError, SplitError, UsageError
 from skelbench.freeze import ENCODER
 from skelbench.initial import Source, find_source
 from skelbench.leaks import check_leaks
+from skelbench.processes import check_processes, make_fabric
 from skelbench.provenance import code_version
 from skelbench.recipe import Ask, Layer, Resolved, Setting, default_choice, recipe_file, resolve, stages
 from skelbench.record import Record
 from skelbench.request import Chosen, RunRequest, check_request, command_of, tables_of
 from skelbench.split import Split, load_protocols, resolve_folds
 from skelbench.split import resolve as resolve_split
-from skelbench.stages import make_fabric
 from skelbench.store.reader import Store, open_store
 from skelbench.subset import carve, few_labels, limited
 from skelbench.trail import RULES
@@ -74,6 +74,7 @@ def plan_runs(request: RunRequest) -> list[Cell]:
     """
     make_fabric(request.device, request.precision)
     check_request(request)
+    check_processes(request.device, request.devices)
     store = open_store(store_path(request.dataset))
     code, cells = code_version(), list[Cell]()
     for protocol in _protocols(request, store):
@@ -262,6 +263,7 @@ def _cells(group: _Group) -> Iterator[Cell]:
     request, outlines = group.request, group.outlines
     for seed, (place, split) in product(request.seeds, enumerate(outlines[-1].splits)):
         planned = tuple(_planned(outline, place, seed, split.fold) for outline in outlines)
+        learns = any(stage.resolved.optim.epochs for stage in planned)
         cell = Cell(
             stages=planned,
             evaluation=group.evaluation,
@@ -271,11 +273,12 @@ def _cells(group: _Group) -> Iterator[Cell]:
             folder=Path(),
             device=request.device,
             precision=request.precision,
+            devices=request.devices if learns else 1,
             limit=request.limit,
             oracle=request.oracle,
             command=command_of(request, group.chosen, seed=seed, fold=split.fold),
             files=_files(request, planned),
-            notes=(*_random(group, planned), *check_leaks(planned)),
+            notes=(*_random(group, planned), *check_leaks(planned), *_idle(request, learns=learns)),
             code=group.code,
         )
         key = run_key(cell)
@@ -290,6 +293,12 @@ def _random(group: _Group, stages: tuple[Planned, ...]) -> tuple[str, ...]:
     if group.evaluation == "supervised" or any(stage.init is not None for stage in stages):
         return ()
     return (f"{group.evaluation} without --init: the encoder starts from random weights",)
+
+
+def _idle(request: RunRequest, *, learns: bool) -> tuple[str, ...]:
+    """A note where there are processes that have nothing to do."""
+    idle = request.devices > 1 and not learns
+    return ("nothing is learnt by gradient: one process does all of it",) if idle else ()
 
 
 def _planned(outline: _Outline, place: int, seed: int, fold: int | None) -> Planned:

@@ -36,13 +36,18 @@ def code_version() -> str:
     return f"{_version('skelbench')}+{digest.hexdigest()[:12]}"
 
 
-def environment() -> dict[str, str]:
-    """Versions, threads and machine, as a record keeps them."""
+def environment(processes: int = 1) -> dict[str, str]:
+    """Versions, threads and machine, as a record keeps them.
+
+    Args:
+        processes: That trained together.
+    """
     return {
         "python": platform.python_version(),
         "skelbench": _version("skelbench"),
         **{name: _version(name) for name in PACKAGES},
         "threads": str(torch.get_num_threads()),
+        "processes": str(processes),
         "platform": f"{platform.system()} {platform.machine()}",
         "cpu": _processor(),
     }

@@ -34,8 +34,9 @@ class RunRequest:
     seeds: tuple[int, ...] = (0,)
     folds: tuple[int, ...] = ()  # empty: all that the protocol has
     device: str = "auto"  # auto | cpu | cuda | cuda:N
+    devices: int = 1  # processes on a node that train together, each on a device of its own
     precision: str = "32-true"  # or bf16-mixed
-    threads: int | None = None  # of torch on the CPU; None: as it is
+    threads: int | None = None  # of torch on the CPU, in each process; None: as it is, shared by the processes
     limit: int | None = None  # samples a part, spread over classes, subjects and cameras
     tune: bool = False  # score a validation part cut out of the training part, and not the test part
     oracle: bool = False  # also report the best epoch on the scored part
@@ -113,7 +114,8 @@ def request_from(path: Path, where: Mapping[str, Any], *, seeds: tuple[int, ...]
 
     Args:
         path: A record.json.
-        where: Further fields of a `RunRequest` that do not change what is computed: device, threads, runs, overwrite.
+        where: Further fields of a `RunRequest` that do not change what is computed: device, devices, threads, runs,
+            overwrite.
         seeds: Other seeds; empty for the record's.
 
     Returns:

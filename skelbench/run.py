@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from lightning_fabric import Fabric
 
 from skelbench.cell import Cell, Progress, Sink
 from skelbench.errors import USAGE, RunError
-from skelbench.execute import ORACLE, Preview, execute, preview, unfinished
+from skelbench.execute import ORACLE, Preview, assist, execute, preview, unfinished
 from skelbench.metrics import shown
 from skelbench.plan import plan_runs
+from skelbench.processes import Order, Seat, launched, seat, started_here, supervise
 from skelbench.record import Record, write_record, write_whole
 from skelbench.request import RunRequest
 from skelbench.resume import forget_resume
@@ -38,7 +40,9 @@ class RunResult:
 def run(request: RunRequest, sink: Sink = lambda progress: None) -> list[RunResult]:
     """Carry out every cell of a request, one after the other.
 
-    What is done already is said and skipped, what was interrupted goes on, what fails does not stop the rest.
+    What is done already is said and skipped, what was interrupted goes on, what fails does not stop the rest. With
+    several devices each cell has processes of its own, which are started here and end with the cell; where SLURM has
+    started as many tasks, this is one of them, and only the first one of them has results.
 
     Args:
         request: What to run.
@@ -53,10 +57,17 @@ def run(request: RunRequest, sink: Sink = lambda progress: None) -> list[RunResu
     """
     cells = plan_runs(request)
     results: list[RunResult] = []
+    sat = seat() if request.devices > 1 else None
     with _threads(request.threads):
-        for cell in cells:
+        for place, cell in enumerate(cells):
             try:
-                results.append(_one(cell, request.overwrite, sink))
+                if sat is None and cell.devices > 1:
+                    result: RunResult | None = _supervised(request, place, cell, sink)
+                else:
+                    result = run_cell(cell, request.overwrite, sink, sat)
+                if result is None:
+                    continue
+                results.append(result)
             except KeyboardInterrupt:
                 standing = read_standing(cell.folder)
                 told = f"stopped after epoch {standing.epoch} of {standing.epochs or sum(cell.plan)}"
@@ -64,7 +75,32 @@ def run(request: RunRequest, sink: Sink = lambda progress: None) -> list[RunResu
                 results.append(RunResult(cell.name, cell.folder, "partial", f"{told}; {again}"))
                 break
             sink(Progress(cell.name, "end", text=results[-1].message))
+            if sat is not None and results[-1].state == "failed":
+                break  # the other tasks may be anywhere
     return results
+
+
+def run_cell(cell: Cell, overwrite: str, sink: Sink, sat: Seat | None) -> RunResult | None:
+    """Run a cell in this process, alone or with others.
+
+    Args:
+        cell: What to run.
+        overwrite: `never` or `always`.
+        sink: Told of every step.
+        sat: Which of the processes of the cell this is.
+
+    Returns:
+        The result; None from all processes but the first.
+    """
+    others = sat is not None and sat.process > 0
+    if cell.devices == 1:
+        return None if others else _one(cell, overwrite, sink, None)
+    fabric = launched(cell.device, cell.precision, cell.devices)
+    if not others:
+        return _one(cell, overwrite, sink, fabric)
+    if fabric.broadcast(False):
+        assist(cell, fabric)
+    return None
 
 
 def preview_runs(request: RunRequest) -> list[Preview]:
@@ -85,23 +121,41 @@ def preview_runs(request: RunRequest) -> list[Preview]:
         return [preview(cell) for cell in reversed(folds.values())]
 
 
-def _one(cell: Cell, overwrite: str, sink: Sink) -> RunResult:
-    """Run one cell, unless it is done or another process is at it."""
+def _supervised(request: RunRequest, place: int, cell: Cell, sink: Sink) -> RunResult:
+    """Run one cell in processes of its own, unless it is done."""
+    try:
+        finished = None if request.overwrite == "always" else _finished(cell)
+        if finished is not None:
+            return finished
+        threads = request.threads or max(1, torch.get_num_threads() // cell.devices)
+        result: RunResult = supervise(Order(request, place, cell.key), cell.devices, threads, sink)
+    except RunError as error:
+        cell.folder.mkdir(parents=True, exist_ok=True)
+        return _failed(cell, error)
+    return result
+
+
+def _one(cell: Cell, overwrite: str, sink: Sink, fabric: Fabric | None) -> RunResult:
+    """Run one cell, unless it is done or another run is at it; the other processes are told whether."""
     cell.folder.mkdir(parents=True, exist_ok=True)
     with _locked(cell.folder) as free:
         if not free:
+            _announce(fabric, begins=False)
             told = "another process is running it; left to that"
             return RunResult(cell.name, cell.folder, "partial", told, None, RunError(told))
         if overwrite == "always":
             _clear(cell.folder)
         try:
             finished = _finished(cell)
+            _announce(fabric, begins=finished is None)
             if finished is not None:
                 return finished
-            record = execute(cell, sink)
+            record = execute(cell, sink, fabric)
         except USAGE as error:
             return RunResult(cell.name, cell.folder, "failed", str(error), None, error)
         except Exception as error:  # whatever it is, the other cells go on
+            if started_here() and not _ours(error):
+                raise  # perhaps because another process is gone: who started them knows
             return _failed(cell, error)
         (cell.folder / ERROR).unlink(missing_ok=True)
         write_record(cell.folder / RECORD, record)
@@ -129,14 +183,24 @@ def _finished(cell: Cell) -> RunResult | None:
 
 def _failed(cell: Cell, error: Exception) -> RunResult:
     """Keep why a run failed."""
-    ours = type(error).__module__.startswith("skelbench.")
-    message = str(error) if ours else f"{type(error).__name__}: {error}"
-    if not ours or error.__cause__ is not None:
+    message = str(error) if _ours(error) else f"{type(error).__name__}: {error}"
+    if not _ours(error) or error.__cause__ is not None:
         message += f" (traceback in {cell.folder / ERROR})"
     write_whole(cell.folder / ERROR, "".join(traceback.format_exception(error)).encode())
     record = unfinished(cell, "failed", message)
     write_record(cell.folder / RECORD, record)
     return RunResult(cell.name, cell.folder, "failed", message, record, error)
+
+
+def _ours(error: Exception) -> bool:
+    """Whether an error says itself what it is about."""
+    return type(error).__module__.startswith("skelbench.")
+
+
+def _announce(fabric: Fabric | None, *, begins: bool) -> None:
+    """Tell the other processes whether there is something to do."""
+    if fabric is not None:
+        fabric.broadcast(begins)
 
 
 def _verdict(record: Record) -> str:

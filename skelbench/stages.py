@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from skelbench.cell import Cell, Planned
-from skelbench.errors import UsageError
+from skelbench.data.types import Share
 from skelbench.evaluate import chance
 from skelbench.freeze import freeze
 from skelbench.initial import Source, Weights, classes_digest, load_weights, parse_weights, read_weights, warnings
@@ -81,32 +81,6 @@ class Running:
         return f"stage {self.place + 1} of {count}: " if count > 1 else ""
 
 
-def make_fabric(device: str, precision: str) -> Fabric:
-    """Device and precision of a run.
-
-    Args:
-        device: `auto` (the GPU where there is one), `cpu`, `cuda` or `cuda:N`.
-        precision: `32-true` or `bf16-mixed`.
-
-    Returns:
-        Fabric on that one device.
-
-    Raises:
-        UsageError: If there is no such device or precision.
-    """
-    if precision not in ("32-true", "bf16-mixed"):
-        raise UsageError(f"No precision '{precision}'. Known: 32-true, bf16-mixed.")
-    name, _, place = device.partition(":")
-    if name not in ("auto", "cpu", "cuda") or (place and (name != "cuda" or not place.isdecimal())):
-        raise UsageError(f"No device '{device}'. Known: auto, cpu, cuda, cuda:N.")
-    there = torch.cuda.device_count()
-    if name == "cuda" and int(place or 0) >= there:
-        raise UsageError(f"No device '{device}': torch sees {there} CUDA devices. Use --device cpu.")
-    if name == "cpu" or not there:
-        return Fabric(accelerator="cpu", devices=1, precision=precision)  # type: ignore[arg-type]  # checked above
-    return Fabric(accelerator="cuda", devices=[int(place or 0)], precision=precision)  # type: ignore[arg-type]  # as above
-
-
 def begin(cell: Cell, place: int, fabric: Fabric, *, before: nn.Module | None = None, few: bool = False) -> Running:
     """Make a stage ready: its parts, its method with weights loaded, fitted and frozen; one batch pushed through.
 
@@ -172,7 +146,8 @@ def try_batch(stage: Running) -> Flight:
     check_gradient(stage.method, optim)
     train_batch = None
     if learns_by_gradient(type(stage.method)) and optim.epochs:
-        train_batch = next(islice(parts.train.train_batches(seed, stage.place, 0, optim.epochs), 1))
+        share = Share(processes=stage.cell.devices)  # of several processes the part of the first, which has the most
+        train_batch = next(islice(parts.train.train_batches(seed, stage.place, 0, optim.epochs, share=share), 1))
     with own_randomness(stage.fabric.device):
         torch.manual_seed(draw_seed("push", seed))
         return push(stage.method, train_batch, next(islice(parts.test.batches(), 1)), outputs=parts.outputs)

@@ -30,6 +30,7 @@ class Outcome:
     predictions: str | None = None  # digest
     checkpoint: str | None = None  # digest
     messages: tuple[str, ...] = ()
+    processes: int = 1  # that trained together
 
 
 def record_of(cell: Cell, outcome: Outcome) -> Record:
@@ -74,7 +75,7 @@ def record_of(cell: Cell, outcome: Outcome) -> Record:
         seconds=outcome.seconds,
         precision=cell.precision,
         device=outcome.device,
-        environment=environment(),
+        environment=environment(outcome.processes),
         code_version=cell.code,
         command=cell.command,
         files=dict(cell.files),

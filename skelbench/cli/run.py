@@ -60,8 +60,14 @@ Examples:
 @click.option("--oracle", is_flag=True, help="Also report the best epoch on the test part, under that name.")
 @click.option("--from", "record", type=PATH, help="Repeat the run of a record.json.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option(
+    "--devices", type=click.IntRange(min=1), default=1, metavar="N",
+    help="Train on N GPUs of a node, or by N processes on its CPU.  [default: 1]",
+)  # fmt: skip
 @click.option("--precision", default="32-true", show_default=True, help="32-true or bf16-mixed.")
-@click.option("--threads", type=click.IntRange(min=1), help="Threads on the CPU.  [default: as many as cores]")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Threads on the CPU, of each process.  [default: the cores]"
+)
 @click.option("--limit", type=click.IntRange(min=1), help="Only N samples a part; stamped on the result.")
 @overwrite_option
 @dry_run_option
@@ -72,6 +78,7 @@ def command(*, dry_run: bool, as_json: bool, record: Path | None, **given: Any) 
     A run that is done says so; one that was stopped goes on where it was. --dry-run prints every value with the
     layer and the source it came from, pushes one batch through, and says what the run will cost.
     """
+    from skelbench.processes import speaks
     from skelbench.request import RunRequest, request_from
     from skelbench.run import preview_runs, run
 
@@ -84,12 +91,13 @@ def command(*, dry_run: bool, as_json: bool, record: Path | None, **given: Any) 
     else:
         request = RunRequest(seeds=seeds or (0,), **given)
     if dry_run:
-        previews = preview_runs(request)
+        previews = preview_runs(request) if speaks(request.devices) else []
         output.emit([_preview_json(preview) for preview in previews]) if as_json else _show_previews(previews)
         return
     with _bar() as sink:
         results = run(request, sink)
-    output.emit([_result_json(result) for result in results]) if as_json else _show(results)
+    if speaks(request.devices):
+        output.emit([_result_json(result) for result in results]) if as_json else _show(results)
     _leave(results)
 
 
@@ -102,7 +110,7 @@ def _seeds(count: int | None, named: tuple[int, ...]) -> tuple[int, ...]:
 
 def _only_where(given: dict[str, Any]) -> dict[str, Any]:
     """What may be said beside --from: where and whether to run, not what."""
-    where = ("device", "threads", "overwrite")
+    where = ("device", "devices", "threads", "overwrite")
     source = click.get_current_context().get_parameter_source
     for name in given.keys() - set(where):
         if source(name) is click.core.ParameterSource.COMMANDLINE:

@@ -1,0 +1,108 @@
+"""A training by one or several processes on the CPU, in 64 bits: what `test_processes.py` starts.
+
+Arguments: a JSON of the settings, and the folder for what comes out.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from skelbench import registry
+from skelbench.data.batches import PartData, part_data, recipe_spec
+from skelbench.data.types import Batch, DataRecipe, Items, Share, Task
+from skelbench.methods.method import method_class
+from skelbench.models.encoder import encoder_class
+from skelbench.optimise import OptimRecipe
+from skelbench.prepare.prepared import Prepared
+from skelbench.prepare.sets import pack
+from skelbench.processes import launched, make_fabric, seat
+from skelbench.skeletons import Layout
+from skelbench.train import Job, train
+
+LAYOUT = Layout(
+    name="small",
+    joints=("root", "left", "right", "tip"),
+    parents=(-1, 0, 0, 2),
+    pairs=((1, 2),),
+    source="made for tests",
+)
+SAMPLES, SLOTS, FRAMES = 21, 2, 12
+
+
+@dataclass(frozen=True)
+class Doubled:
+    """A part whose clips and targets are in 64 bits."""
+
+    part: PartData
+
+    @property
+    def steps(self) -> int:
+        return self.part.steps
+
+    def train_batches(self, seed: int, stage: int, epoch: int, epochs: int, *, share: Share) -> Iterator[Batch]:
+        for batch in self.part.train_batches(seed, stage, epoch, epochs, share=share):
+            clips = tuple(clip._replace(x=clip.x.double(), start=clip.start.double()) for clip in batch.clips)
+            target = batch.target.double() if batch.target.is_floating_point() else batch.target
+            yield replace(batch, clips=clips, target=target)
+
+
+def samples(kind: str) -> tuple[list[Prepared], Items]:
+    """Recordings of one person, of two, and of nobody; targets of which some are missing where they may be."""
+    rng = np.random.default_rng(3)
+    made = []
+    for number in range(SAMPLES):
+        persons = [1, 2, 1, 0, 2][number % 5]
+        made.append(rng.normal(size=(persons, 8 + number, len(LAYOUT.joints), 3)).astype(np.float32))
+    ids = tuple(f"s{number:02d}" for number in range(SAMPLES))
+    target: np.ndarray = np.arange(SAMPLES) % 7 % 3
+    if kind == "score":
+        target = rng.normal(size=SAMPLES).astype(np.float32)
+        target[::4] = np.nan
+    if kind == "multi":
+        target = rng.integers(0, 2, (SAMPLES, 3)).astype(np.float32)
+        target[rng.random(target.shape) < 0.3] = np.nan
+    prepared = [Prepared(keypoints, None, np.arange(keypoints.shape[1]), {}) for keypoints in made]
+    return prepared, Items(ids, target, kind)  # type: ignore[arg-type]
+
+
+def work(settings: dict[str, Any], folder: Path) -> None:
+    """Train, and leave losses and weights."""
+    torch.set_num_threads(1)
+    sat = seat()
+    fabric = make_fabric("cpu", "32-true") if sat is None else launched("cpu", "32-true", sat.processes)
+    prepared, items = samples(settings.get("kind", "single"))
+    recipe = DataRecipe(frames=FRAMES, batch=settings.get("batch", SAMPLES), persons=settings.get("persons", "present"))
+    spec = recipe_spec(recipe, LAYOUT, channels=3, slots=SLOTS)
+    part = part_data(pack(prepared, 3, len(LAYOUT.joints)), items, recipe, spec)
+    torch.manual_seed(0)
+    encoder = encoder_class(registry.load(registry.find("models", settings["model"])))(
+        spec, **settings.get("values", {})
+    )
+    counts = tuple(np.bincount(items.target, minlength=3).tolist()) if items.kind == "single" else ()
+    task = Task(items.kind, ("a", "b", "c") if items.kind != "score" else (), counts)
+    supervised = method_class(registry.load(registry.find("methods", "supervised")))
+    method = supervised(encoder, task, spec, **settings.get("method", {})).double()
+    if method.shares is not None:
+        method.shares = method.shares.float()  # their draws have 32 bits
+    optim = OptimRecipe.model_validate({
+        **{"name": "sgd", "lr": 0.05, "momentum": 0.9, "weight_decay": 1e-3, "epochs": 3, "warmup": 0.0},
+        **{"schedule": "constant", "steps": (), "clip": 0.0, "groups": (), **settings.get("optim", {})},
+    })  # fmt: skip
+    losses: list[float] = []
+    job = Job(optim=optim, data=Doubled(part), ids=items.ids, folder=folder, key="k", seed=4)
+    outcome = train(method, job, fabric, lambda line: losses.append(line.loss))
+    place = fabric.global_rank
+    told = {"losses": losses, "state": outcome.state, "messages": outcome.messages}
+    (folder / f"told{place}.json").write_text(json.dumps(told))
+    save_file({name: tensor.contiguous() for name, tensor in method.state_dict().items()}, folder / f"{place}.st")
+
+
+if __name__ == "__main__":
+    work(json.loads(sys.argv[1]), Path(sys.argv[2]))
