@@ -1,4 +1,4 @@
-"""A training by one or several processes on the CPU, in 64 bits: what `test_processes.py` starts.
+"""A training by one or several processes on the CPU, mostly in 64 bits: what `test_processes.py` starts.
 
 Arguments: a JSON of the settings, and the folder for what comes out.
 """
@@ -25,6 +25,7 @@ from skelbench.prepare.sets import pack
 from skelbench.processes import launched, make_fabric, seat
 from skelbench.skeletons import Layout
 from skelbench.train import Job, train
+from skelbench.world import all_sum, gather, together
 
 LAYOUT = Layout(
     name="small",
@@ -72,11 +73,27 @@ def samples(kind: str) -> tuple[list[Prepared], Items]:
     return prepared, Items(ids, target, kind)  # type: ignore[arg-type]
 
 
+def gathered(place: int, folder: Path) -> None:
+    """Stand rows below each other, and weight what every process makes of them."""
+    own = (torch.arange(6.0 * place).view(-1, 3) + place).requires_grad_()
+    with together():
+        rows, total = gather(own), all_sum(torch.tensor(place + 1.0))
+    (rows.square().sum() * (place + 1)).backward()
+    grad = own.grad if own.grad is not None else torch.zeros_like(own)
+    found = {"own": own.detach(), "rows": rows.detach(), "sum": total, "grad": grad}
+    save_file(found, folder / f"{place}.st")
+    (folder / f"told{place}.json").write_text(json.dumps({"losses": []}))
+
+
 def work(settings: dict[str, Any], folder: Path) -> None:
     """Train, and leave losses and weights."""
     torch.set_num_threads(1)
     sat = seat()
     fabric = make_fabric("cpu", "32-true") if sat is None else launched("cpu", "32-true", sat.processes)
+    if settings.get("what") == "gather":
+        gathered(fabric.global_rank, folder)
+        return
+    wide = settings.get("bits", 64) == 64
     prepared, items = samples(settings.get("kind", "single"))
     recipe = DataRecipe(frames=FRAMES, batch=settings.get("batch", SAMPLES), persons=settings.get("persons", "present"))
     spec = recipe_spec(recipe, LAYOUT, channels=3, slots=SLOTS)
@@ -88,7 +105,8 @@ def work(settings: dict[str, Any], folder: Path) -> None:
     counts = tuple(np.bincount(items.target, minlength=3).tolist()) if items.kind == "single" else ()
     task = Task(items.kind, ("a", "b", "c") if items.kind != "score" else (), counts)
     supervised = method_class(registry.load(registry.find("methods", "supervised")))
-    method = supervised(encoder, task, spec, **settings.get("method", {})).double()
+    method = supervised(encoder, task, spec, **settings.get("method", {}))
+    method = method.double() if wide else method
     if method.shares is not None:
         method.shares = method.shares.float()  # their draws have 32 bits
     optim = OptimRecipe.model_validate({
@@ -96,7 +114,7 @@ def work(settings: dict[str, Any], folder: Path) -> None:
         **{"schedule": "constant", "steps": (), "clip": 0.0, "groups": (), **settings.get("optim", {})},
     })  # fmt: skip
     losses: list[float] = []
-    job = Job(optim=optim, data=Doubled(part), ids=items.ids, folder=folder, key="k", seed=4)
+    job = Job(optim=optim, data=Doubled(part) if wide else part, ids=items.ids, folder=folder, key="k", seed=4)
     outcome = train(method, job, fabric, lambda line: losses.append(line.loss))
     place = fabric.global_rank
     told = {"losses": losses, "state": outcome.state, "messages": outcome.messages}
