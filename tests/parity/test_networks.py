@@ -105,6 +105,7 @@ def test_the_same_in_single_precision(model: str, place: int, outcome) -> None:
     check(model, place, outcome(model, place, torch.float32), seen=1e-5, learnt=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "place"), FUSED)
 def test_sums_in_fewer_steps_are_the_same_sums(model: str, place: int, outcome) -> None:
     check(model, place, outcome(model, place, torch.float64, arithmetic="fused"), seen=1e-8, learnt=1e-8)
