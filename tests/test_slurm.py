@@ -78,6 +78,13 @@ def test_without_an_array_it_is_seed_0() -> None:
     assert calls()[0] == "srun skelbench run --dataset a set --seed 0"
 
 
+def test_several_tasks_a_node_train_one_run_together() -> None:
+    programs(srun=SRUN, skelbench='echo "end all: $SLURM_KILL_BAD_EXIT" >>calls\n')
+    done = call("--dataset", "x", SLURM_NTASKS_PER_NODE=4, SLURM_NTASKS=4, SLURM_ARRAY_TASK_ID=1)
+    assert done.returncode == 0, done.stderr
+    assert calls() == ["srun skelbench run --dataset x --devices 4 --seed 1", "end all: 1"]
+
+
 def test_tasks_go_through_the_seeds_of_each_model() -> None:
     programs(srun=SRUN, skelbench="")
     for task in range(6):
@@ -164,7 +171,8 @@ def test_a_job_whose_time_was_up_goes_on_where_it_was() -> None:
 
 def test_the_page_names_what_the_script_reads() -> None:
     page, script = PAGE.read_text(), SCRIPT.read_text()
-    for name in ("MODELS", "SEEDS", "MAX_RESTARTS", "--signal=B:USR1@120", "--requeue", "--gpus-per-node"):
+    options = ("--signal=B:USR1@120", "--requeue", "--gpus-per-node", "--ntasks-per-node")
+    for name in ("MODELS", "SEEDS", "MAX_RESTARTS", *options):
         assert name in page
         assert name in script
     for folder in ("SKELBENCH_DATA", "SKELBENCH_RUNS"):
