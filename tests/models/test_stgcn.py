@@ -64,6 +64,14 @@ def test_bodies_side_by_side_have_the_graphs_of_each(partition: str) -> None:
     assert not two[:, 25:, :25].any()
 
 
+@pytest.mark.parametrize("partition", ["spatial", "distance", "uniform"])
+def test_skeletons_side_by_side_have_a_centre_each(partition: str) -> None:
+    one, two = (MODULE.partitioned(joined(load_layout("kinect_v1"), bodies), partition) for bodies in (1, 2))
+    np.testing.assert_array_equal(two[:, :20, :20], one)
+    np.testing.assert_array_equal(two[:, 20:, 20:], one)
+    assert not two[:, :20, 20:].any()
+
+
 def test_nothing_is_dropped_in_the_first_block() -> None:
     network = STGCN(NTU, width=8, dropout=0.5)
     assert [block.dropout.p for block in network.blocks] == [0.0, *[0.5] * 9]
