@@ -117,15 +117,14 @@ def train(method: nn.Module, job: Job, fabric: Fabric, on_epoch: Callable[[Epoch
         return Trained("done", 0, 0.0)
     job.folder.mkdir(parents=True, exist_ok=True)
     optimiser = make_optimiser(method, job.optim)
-    wrapped, stepper = fabric.setup(method, optimiser)
-    wrapped.mark_forward_method("loss")
+    wrapped, stepper = fabric.setup(_Learner(method), optimiser)
     live = Live(method, optimiser, Average(method, job.optim.ema) if job.optim.ema else None)
     first = fabric.global_rank == 0
     content = fabric.broadcast(resume_content(job.folder) if first else None)
     state, messages = load_state(job.folder, live, _fresh(job, fabric.world_size), content)
     if first:
         trim_log(job.folder, sum(job.plan[: job.stage]) + state.epoch)
-    step = _Step(wrapped, stepper, fabric, job.optim, live.average)
+    step = _Step(method, wrapped, stepper, fabric, job.optim, live.average)
     with own_randomness(fabric.device), _compiled(method, job.optim):
         while state.epoch < job.optim.epochs:
             began = time.perf_counter()
@@ -187,11 +186,31 @@ def step_batches(job: Job, epoch: int, *, process: int = 0, processes: int = 1) 
         yield list(step)
 
 
+class _Held:
+    """A batch that Fabric passes on as it is: it would take a dataclass apart, and may not."""
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+
+
+class _Learner(nn.Module):
+    """A method whose `forward` is its loss: what Fabric wraps, so that nothing goes past the processes' reduction."""
+
+    def __init__(self, method: nn.Module) -> None:
+        super().__init__()
+        self.method = method
+
+    def forward(self, held: _Held) -> Any:
+        """The loss of a batch."""
+        return self.method.loss(held.batch)  # type: ignore[operator]  # the Protocol's method, found by method_class
+
+
 @dataclass(frozen=True)
 class _Step:
     """What one optimisation step needs."""
 
-    method: Any  # as Fabric wraps it
+    method: nn.Module
+    learner: Any  # as Fabric wraps it
     optimiser: Any  # as Fabric wraps it
     fabric: Fabric
     optim: OptimRecipe
@@ -209,14 +228,14 @@ class _Step:
         count, losses = batches[0].whole or sum(len(batch.index) for batch in batches), _Losses(batches)
         for batch in batches:
             weight = len(batch.index) / count
-            with self.fabric.no_backward_sync(self.method, enabled=batch is not batches[-1]):
+            with self.fabric.no_backward_sync(self.learner, enabled=batch is not batches[-1]):
                 with self._common(), self.fabric.autocast():
-                    loss = self.method.loss(batch)
+                    loss = self.learner(_Held(batch))
                 scale = weight * self.fabric.world_size
                 self.fabric.backward(loss.total if scale == 1 else loss.total * scale)
             losses.add(loss.total, loss.parts, weight)
         if self.optim.clip > 0:
-            self.fabric.clip_gradients(self.method, self.optimiser, max_norm=self.optim.clip, error_if_nonfinite=False)
+            self.fabric.clip_gradients(self.learner, self.optimiser, max_norm=self.optim.clip, error_if_nonfinite=False)
         self.optimiser.step()
         if self.average is not None:
             self.average.update()
@@ -286,7 +305,7 @@ def _epoch(step: _Step, job: Job, epoch: int) -> tuple[Epoch | None, str]:
     """Train one epoch; the line for the log, and what went wrong."""
     method = step.method
     method.train()
-    hold(method.module, job.freeze)
+    hold(method, job.freeze)
     process, processes = step.fabric.global_rank, step.fabric.world_size
     torch.manual_seed(draw_seed(job.seed, job.stage, epoch, *([process] if process else [])))
     sums, problem, batches = _Sums(job.ids, step.fabric), "", []
@@ -297,7 +316,7 @@ def _epoch(step: _Step, job: Job, epoch: int) -> tuple[Epoch | None, str]:
             return None, problem
     if not batches:
         raise RunError("The training part gives no batch: it holds no sample.")
-    problem = sums.read() or _broken(method.module, [batch.index for batch in batches], job.ids)
+    problem = sums.read() or _broken(method, [batch.index for batch in batches], job.ids)
     if problem:
         return None, problem
     means, lr = sums.means(), float(step.optimiser.param_groups[0]["lr"])
