@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from skelbench.data.batches import PartData, check_recipe, input_spec, part_data, recipe_spec
-from skelbench.data.types import Batch, DataRecipe, Items
+from skelbench.data.types import Batch, DataRecipe, Items, Share
 from skelbench.errors import RecipeError, RunError
 from skelbench.skeletons import Layout, adjacency, load_layout, mirror
 
@@ -319,3 +319,25 @@ def test_the_gpu_makes_the_same_batches(make_part: MakePart, make_set: Any, make
     for one, other in zip(here.train_batches(0, 0, 0, 1), there.train_batches(0, 0, 0, 1), strict=True):
         assert torch.equal(one.index, other.index.cpu())
         torch.testing.assert_close(one.clips[0].x, other.clips[0].x.cpu(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("processes", [2, 3, 5])
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_processes_share_each_piece_and_mixed_neighbours_stay_together(
+    make_part: MakePart, processes: int, pieces: int
+) -> None:
+    part = make_part([(1 + n % 2, 9) for n in range(14)], batch=7)
+    whole = list(part.train_batches(5, 0, 3, 8, share=Share(pieces, 0, pieces)))
+    shared = [
+        list(part.train_batches(5, 0, 3, 8, share=Share(pieces, 0, pieces, processes, place)))
+        for place in range(processes)
+    ]
+    assert all(len(own) == len(whole) for own in shared)
+    for all_of_it, parts in zip(whole, zip(*shared, strict=True), strict=True):
+        assert torch.equal(torch.cat([batch.index for batch in parts]), all_of_it.index)
+        assert torch.equal(torch.cat([batch.clips[0].x for batch in parts]), all_of_it.clips[0].x)
+        assert {batch.whole for batch in (*parts, all_of_it)} == {7}
+        sizes = [len(batch.index) for batch in parts]
+        ends = [sum(sizes[: place + 1]) for place in range(processes)]
+        assert all(end % 2 == 0 or end == len(all_of_it.index) for end in ends)
+        assert sizes[0] == max(sizes)
