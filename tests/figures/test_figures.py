@@ -82,7 +82,7 @@ def test_no_text_lies_on_another_in_a_confusion_matrix(classes: int) -> None:
     assert overlapping(matrix(counts, names, ABOUT)) == []
 
 
-@pytest.mark.parametrize("classes", [2, 15, 60, 61, 120, 400])
+@pytest.mark.parametrize("classes", [2, 15, 60, 61, 120, pytest.param(400, marks=pytest.mark.slow)])
 def test_no_text_lies_on_another_among_the_classes(classes: int) -> None:
     _, names = confused(classes)
     made = [Bar(name, k, k / classes, 10 + k, 1 - k / classes, 10 * k // classes) for k, name in enumerate(names)]

@@ -88,8 +88,8 @@ def test_ntu_lists_are_those_of_the_owners(real_data: Path, name: str) -> None:
     [
         ("ntu60", "subject", "xsub", (40091, 16487)),
         ("ntu60", "camera", "xview", (37646, 18932)),
-        ("ntu120", "subject", "xsub", (63026, 50919)),
-        ("ntu120", "setup", "xset", (54468, 59477)),
+        pytest.param("ntu120", "subject", "xsub", (63026, 50919), marks=pytest.mark.slow),
+        pytest.param("ntu120", "setup", "xset", (54468, 59477), marks=pytest.mark.slow),
     ],
 )
 def test_ntu_protocols_have_the_official_counts(

@@ -59,6 +59,7 @@ def whole(runs: str = "whole") -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_with_the_same_bytes() -> None:
     expected = whole()
     folder = next(Path("whole").rglob("seed0")).relative_to("whole")

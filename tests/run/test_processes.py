@@ -25,6 +25,9 @@ from skelbench.world import all_sum, gather, together
 
 CREW = Path(__file__).parent / "crew.py"
 TINY = {"width": 8}
+WIDE = pytest.mark.skipif(
+    "SKELBENCH_WIDE" not in os.environ, reason="one of the rarer cases: set SKELBENCH_WIDE to run them all"
+)
 OVERRIDES = ("optim.epochs=60", "data.batch=9", "data.frames=8")
 
 
@@ -63,16 +66,16 @@ def crew(settings: dict[str, Any], folder: Path, count: int) -> list[Told]:
 @pytest.mark.parametrize(
     ("settings", "count"),
     [
-        ({"model": "lite"}, 2),
+        pytest.param({"model": "lite"}, 2, marks=WIDE),
         ({"model": "lite", "persons": "all", "method": {"class_weights": "balanced", "mixup": 0.4}}, 2),
         ({"model": "lite", "optim": {"accumulate": 3, "clip": 0.05, "ema": 0.5}}, 2),
         ({"model": "lite", "persons": "joined", "batch": 5}, 3),
         ({"model": "lite", "batch": 3}, 3),  # a process without a sample
         ({"model": "stgcn", "values": TINY, "kind": "score"}, 2),
-        ({"model": "stgcn", "values": TINY, "kind": "multi", "persons": "all"}, 2),
-        ({"model": "ctrgcn", "values": {**TINY, "input_slots": 2}, "persons": "all"}, 2),
+        pytest.param({"model": "stgcn", "values": TINY, "kind": "multi", "persons": "all"}, 2, marks=WIDE),
+        pytest.param({"model": "ctrgcn", "values": {**TINY, "input_slots": 2}, "persons": "all"}, 2, marks=WIDE),
         ({"model": "ctrgcn", "values": {**TINY, "arithmetic": "fused"}}, 2),
-        ({"model": "unik", "values": {**TINY, "tau": 3}}, 2),
+        pytest.param({"model": "unik", "values": {**TINY, "tau": 3}}, 2, marks=WIDE),
     ],
     ids=str,
 )
@@ -85,6 +88,7 @@ def test_several_processes_train_as_one(tmp_path: Path, settings: dict[str, Any]
         assert all(torch.equal(several[0].state[name], other.state[name]) for other in several[1:])
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_by_32_bits(tmp_path: Path) -> None:
     settings = {"model": "lite", "bits": 32, "optim": {"lr": 0.01}, "values": {"widths": [8, 8], "strides": [1, 2]}}
     (one,), (first, second) = crew(settings, tmp_path / "one", 1), crew(settings, tmp_path / "two", 2)
@@ -94,6 +98,7 @@ def test_two_processes_train_as_one_by_32_bits(tmp_path: Path) -> None:
         assert torch.equal(first.state[name], second.state[name])
 
 
+@pytest.mark.slow
 def test_rows_of_all_processes_carry_their_gradient_home(tmp_path: Path) -> None:
     told = crew({"what": "gather"}, tmp_path / "crew", 3)
     rows = torch.cat([one.state["own"] for one in told]).requires_grad_()
