@@ -17,7 +17,7 @@ from skelbench.run import run
 from skelbench.standing import read_standing
 
 pytestmark = pytest.mark.usefixtures("store")
-KILLS = int(os.environ.get("SKELBENCH_KILLS", "8"))  # of the widest test
+KILLS = int(os.environ.get("SKELBENCH_KILLS", "4"))  # of the widest test
 OVERRIDES = ("optim.epochs=8", "data.batch=8", "data.frames=8", "optim.name=adamw", "optim.lr=0.01")
 CHILD = """
 import sys
