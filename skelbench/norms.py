@@ -58,7 +58,8 @@ def _common_norm(given: _Given) -> Tensor:
         given.running_var.lerp_(unbiased.to(given.running_var.dtype), given.momentum)
     weight = torch.ones(width, device=x.device) if given.weight is None else given.weight
     bias = torch.zeros(width, device=x.device) if given.bias is None else given.bias
-    out: Tensor = _Normed.apply(x, weight, bias, (means, spread, count), given.eps)  # type: ignore[no-untyped-call]
+    found = means, spread, count
+    out: Tensor = _Normed.apply(x, weight, bias, found, given.eps)  # type: ignore[no-untyped-call]  # torch's is untyped
     return out
 
 

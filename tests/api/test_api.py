@@ -97,7 +97,8 @@ def test_test_batches_cover_every_sample_once_in_order(data: Dataset, recipe: st
     split = data.split()
     batches = list(data.batches(recipe, part="test"))
     assert torch.equal(torch.cat([batch.index for batch in batches]), torch.arange(len(split.test)))
-    expected = [split.index[int(data[place].targets["label"])] for place in split.test]  # type: ignore[arg-type]
+    labels = (data[place].targets["label"] for place in split.test)
+    expected = [split.index[int(label)] for label in labels]  # type: ignore[arg-type]  # of one class: never a tuple
     assert torch.cat([batch.target for batch in batches]).tolist() == expected
     for batch in batches:
         clip = batch.clips[0]
