@@ -2,6 +2,8 @@
 PIP_ARGS ?=
 PYTHON ?= python3
 PYTEST_ARGS ?=
+# Tests side by side, each on one core. The tests of a file stay together, because they share what they set up.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -12,10 +14,10 @@ demo: $(READY)  ## synthetic raw archive -> convert -> three systems -> board, i
 	$(BIN)/skelbench demo
 
 test: $(READY)  ## the default suite
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
 
 slow: $(READY)  ## the slow tests alone
-	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+	$(PYTEST) -m slow $(PYTEST_ARGS)
 
 check: $(READY) types  ## lint and types
 	$(BIN)/ruff check .

@@ -22,7 +22,7 @@ from skelbench.models.encoder import encoder_class
 from skelbench.optimise import OptimRecipe
 from skelbench.prepare.prepared import Prepared
 from skelbench.prepare.sets import pack
-from skelbench.processes import launched, make_fabric, seat
+from skelbench.processes import launched, make_fabric, part, seat
 from skelbench.skeletons import Layout
 from skelbench.train import Job, train
 from skelbench.world import all_sum, gather, together
@@ -92,12 +92,13 @@ def work(settings: dict[str, Any], folder: Path) -> None:
     fabric = make_fabric("cpu", "32-true") if sat is None else launched("cpu", "32-true", sat.processes)
     if settings.get("what") == "gather":
         gathered(fabric.global_rank, folder)
+        part(fabric)  # or gloo's threads may outlive the interpreter, which aborts then
         return
     wide = settings.get("bits", 64) == 64
     prepared, items = samples(settings.get("kind", "single"))
     recipe = DataRecipe(frames=FRAMES, batch=settings.get("batch", SAMPLES), persons=settings.get("persons", "present"))
     spec = recipe_spec(recipe, LAYOUT, channels=3, slots=SLOTS)
-    part = part_data(pack(prepared, 3, len(LAYOUT.joints)), items, recipe, spec)
+    data = part_data(pack(prepared, 3, len(LAYOUT.joints)), items, recipe, spec)
     torch.manual_seed(0)
     encoder = encoder_class(registry.load(registry.find("models", settings["model"])))(
         spec, **settings.get("values", {})
@@ -114,12 +115,13 @@ def work(settings: dict[str, Any], folder: Path) -> None:
         **{"schedule": "constant", "steps": (), "clip": 0.0, "groups": (), **settings.get("optim", {})},
     })  # fmt: skip
     losses: list[float] = []
-    job = Job(optim=optim, data=Doubled(part) if wide else part, ids=items.ids, folder=folder, key="k", seed=4)
+    job = Job(optim=optim, data=Doubled(data) if wide else data, ids=items.ids, folder=folder, key="k", seed=4)
     outcome = train(method, job, fabric, lambda line: losses.append(line.loss))
     place = fabric.global_rank
     told = {"losses": losses, "state": outcome.state, "messages": outcome.messages}
     (folder / f"told{place}.json").write_text(json.dumps(told))
     save_file({name: tensor.contiguous() for name, tensor in method.state_dict().items()}, folder / f"{place}.st")
+    part(fabric)
 
 
 if __name__ == "__main__":
