@@ -162,18 +162,10 @@ def resolve(store: Store, protocol: str | None = None, *, splits: str | None = N
     card = protocols[name]
     where = f"{store.info.name} {name}"
     target, classes, index = _labels(store, card, where)
-    labelled, of_class = _usable(store.table[target], store.card.targets[target].kind, index)
     groups = _groups(store.table, card.folds, where) if card.folds else []
     fold = _fold(fold, len(groups), where)
-    parts, notes = _parts(store, card, where, path.parent) if fold is None else _folded(store, card, groups, fold)
-    clash = parts["train"] & parts["test"]
-    if clash.any():
-        raise SplitError(f"{where}: {_some(store, clash)} in both parts.")
-    either = parts["train"] | parts["test"]
-    notes += _left_out(either, labelled, of_class)
-    parts = {part: mask & labelled & of_class for part, mask in parts.items()}
-    _check_filled(store, card, where, parts)
-    notes += _check_shared(store.table, card, where, parts)
+    masks, notes = _parts(store, card, where, path.parent) if fold is None else _folded(store, card, groups, fold)
+    parts, more = _labelled(store, card, where, masks)
     train, test = (tuple(np.flatnonzero(parts[part]).tolist()) for part in ("train", "test"))
     content = [[str(value) for value in group] for group in groups] or [_ids(store, part) for part in (train, test)]
     return Split(
@@ -188,7 +180,7 @@ def resolve(store: Store, protocol: str | None = None, *, splits: str | None = N
         left_out=len(store) - len(train) - len(test),
         digest=_digest(name, target, classes, [*content, *([_ids(store, sorted((*train, *test)))] if groups else [])]),
         official=_differences(None if store.info.origin.synthetic else card.official, len(train), len(test)),
-        notes=tuple(notes),
+        notes=(*notes, *more),
         fold=fold,
         folds=len(groups) or None,
     )
@@ -225,6 +217,21 @@ def _labels(store: Store, card: ProtocolCard, where: str) -> tuple[str, tuple[st
             raise SplitError(f"{where}: the target '{target}' has no class '{name}'. {nearest(name, known)}")
     classes = card.classes or known
     return target, classes, {known.index(name): place for place, name in enumerate(classes)}
+
+
+def _labelled(
+    store: Store, card: ProtocolCard, where: str, parts: Mapping[str, np.ndarray]
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Of the parts, the samples that have a label among the classes; what was left out and what the parts share."""
+    target, _, index = _labels(store, card, where)
+    labelled, of_class = _usable(store.table[target], store.card.targets[target].kind, index)
+    clash = parts["train"] & parts["test"]
+    if clash.any():
+        raise SplitError(f"{where}: {_some(store, clash)} in both parts.")
+    notes = _left_out(parts["train"] | parts["test"], labelled, of_class)
+    kept = {part: mask & labelled & of_class for part, mask in parts.items()}
+    _check_filled(store, card, where, kept)
+    return kept, notes + _check_shared(store.table, card, where, kept)
 
 
 def _usable(labels: "pd.Series[Any]", kind: str, index: Mapping[int, int]) -> tuple[np.ndarray, np.ndarray]:
