@@ -9,9 +9,10 @@ Source: shahroudy/NTURGB-D, Matlab/read_skeleton_file.m.
 """
 
 import itertools
-import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
+from functools import cache
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,9 @@ import pyarrow.csv as pacsv
 from jaxtyping import Float32, Int64, UInt32
 
 from skelbench.errors import RawFormatError
+
+if TYPE_CHECKING:
+    from skelbench.formats.kinect_fast import Scanned
 
 JOINTS = 25
 BODIES = 6  # the sensor tracks no more at once
@@ -91,6 +95,9 @@ def parse(data: bytes, where: str) -> KinectClip:
     """
     text = data.removeprefix(BOM).rstrip(BLANKS)
     n_frames = _frames(text, where)
+    clip = _by_kernel(text, n_frames)
+    if clip is not None:
+        return clip
     found, person = _walk(text.split(b"\n"), n_frames, where)
     joints = found.joints()
     values = _by_arrow(joints) if _is_regular(text) else None
@@ -148,6 +155,31 @@ def _frames(text: bytes, where: str) -> int:
     if rest > n_frames + len(text) // SHORTEST:  # before they are cut: short lines take far more room than the file
         raise RawFormatError(f"{where}, line 1: {n_frames} frames, but {rest} lines follow: too short to hold bodies.")
     return n_frames
+
+
+@cache
+def _kernel() -> "Callable[[bytes, int, int], Scanned | None] | None":
+    """The compiled reader, where the extra `fast` is installed."""
+    try:
+        from skelbench.formats.kinect_fast import scan
+    except ImportError:
+        return None
+    return scan
+
+
+def _by_kernel(text: bytes, n_frames: int) -> KinectClip | None:
+    """The clip by the compiled reader; None where there is none, or where it or a number is odd."""
+    kernel = _kernel()
+    scanned = kernel(text, text.index(b"\n") + 1, n_frames) if kernel is not None else None
+    if scanned is None:
+        return None
+    flat = scanned.keypoints.reshape(-1)
+    for place, begin, end in scanned.left.tolist():
+        value = _value(text[begin:end])
+        if value is None:
+            return None
+        flat[place] = value
+    return KinectClip(n_frames, scanned.frame, scanned.person, scanned.keypoints)
 
 
 def _walk(lines: list[bytes], n_frames: int, where: str) -> tuple[_Lines, list[int]]:
@@ -256,14 +288,20 @@ def _by_float(joints: list[bytes], found: _Lines) -> Float32[np.ndarray, "rows 3
 
 def _coordinate(field: bytes, row: int, axis: str, found: _Lines) -> float:
     """One number; NaN text is a missing value."""
+    value = _value(field)
+    if value is None:
+        found.fail(row, f"{axis} is {_shown(field)}, expected a finite number that float32 can hold, or NaN")
+    return value
+
+
+def _value(field: bytes) -> float | None:
+    """The number that a field is; None where it is none that float32 can hold."""
     try:
         value = float(field)
     except ValueError:
-        value = math.inf
+        return None
     # `float` alone also takes underscores, infinities, and control characters at either end
-    if b"_" in field or field != field.strip() or abs(value) >= TOO_LARGE:
-        found.fail(row, f"{axis} is {_shown(field)}, expected a finite number that float32 can hold, or NaN")
-    return value
+    return None if b"_" in field or field != field.strip() or abs(value) >= TOO_LARGE else value
 
 
 def _shown(line: bytes) -> str:

@@ -1,5 +1,5 @@
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -12,6 +12,19 @@ from skelbench.formats.kinect_text import KinectClip, parse, render
 
 REST = " 4 5 6 7 0 0 0 0 2"
 ID = 72057594037931101
+
+
+@pytest.fixture(autouse=True, params=["compiled", "plain"], scope="module")
+def way(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Every test runs with the compiled reader and without it."""
+    if request.param == "compiled":
+        pytest.importorskip("numba")
+        assert kinect_text._kernel() is not None
+        yield request.param
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kinect_text, "_kernel", lambda: None)
+        yield request.param
 
 
 def body(joint: str = "0.1 0.2 0.3", *, person: str = str(ID), joints: int = 25) -> list[str]:
