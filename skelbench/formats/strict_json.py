@@ -1,7 +1,8 @@
 """JSON from strangers: the standard's grammar and nothing that Python adds to it; arrays without surprises."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import chain
 from typing import Any, NoReturn
 
@@ -9,6 +10,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from skelbench.errors import RawFormatError
+
+_PLAIN = frozenset({int, float, bool, type(None), str})  # what holds no object
 
 
 def load(data: bytes, where: str) -> dict[str, Any]:
@@ -19,12 +22,15 @@ def load(data: bytes, where: str) -> dict[str, Any]:
         where: Name of the file, for messages.
 
     Returns:
-        The object.
+        The object. With the extra `fast` an integer of more than 64 bits is a float in it.
 
     Raises:
         RawFormatError: If the bytes are not UTF-8 or not JSON, nest too deeply, repeat a key, hold
             `NaN` or `Infinity`, or hold something else than an object.
     """
+    found = _quickly(data)
+    if found is not None:
+        return found
     try:
         found = json.loads(
             data.decode("utf-8").removeprefix("\ufeff"), object_pairs_hook=_unique, parse_constant=_no_constant
@@ -128,6 +134,43 @@ def _explain(frames: Sequence[Any], joints: int, channels: int, where: str) -> N
                 if type(number) not in (int, float, type(None)):
                     raise RawFormatError(f"{where}, frame {frame}, joint {joint}: {kind(number)}, expected a number.")
     raise RawFormatError(f"{where}: not an array of {joints} joints.")
+
+
+@cache
+def _quick() -> Callable[[bytes], Any] | None:
+    """The quick parser, where the extra `fast` is installed."""
+    try:
+        import orjson
+    except ImportError:
+        return None
+    return orjson.loads
+
+
+def _quickly(data: bytes) -> dict[str, Any] | None:
+    """The object, where the quick parser takes the text and no object in it repeats a key; else None."""
+    quick = _quick()
+    if quick is None:
+        return None
+    try:
+        found = quick(data)
+    except ValueError:  # or a text beyond its own bounds; the other parser knows, and says what is wrong
+        return None
+    # A pair has one colon at least, and of two of the same key only one is left.
+    return found if isinstance(found, dict) and _has_pairs(found, data.count(b":")) else None
+
+
+def _has_pairs(found: dict[str, Any], wanted: int) -> bool:
+    """Whether an object, with all objects within it, holds as many pairs."""
+    count = 0
+    waiting: list[Any] = [found]
+    while waiting and count < wanted:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            count += len(one)
+            waiting += one.values()
+        elif isinstance(one, list) and not _PLAIN.issuperset(map(type, one)):
+            waiting += one
+    return count == wanted
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -6,14 +6,17 @@ at 4 kB a step. Here one bad member is refused with a reason, and none grows bey
 Source: PKWARE, APPNOTE.TXT, .ZIP File Format Specification, version 6.3.10.
 """
 
+import importlib
 import itertools
 import os
 import stat
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 from skelbench.errors import RawFormatError
 
@@ -108,17 +111,36 @@ def read_zip(path: Path, member: ZipMember) -> bytes:
     data = _inflate(packed, member.size) if member.method else packed
     if len(data) != member.size:
         raise RawFormatError(f"{len(data)} bytes or more unpacked, expected the {member.size} that the zip declares.")
-    if zlib.crc32(data) != member.crc:
+    if _unpacker().crc32(data) != member.crc:
         raise RawFormatError("the checksum (CRC-32) is wrong: damaged. Download the archive again.")
     return data
 
 
+class _Unpacker(NamedTuple):
+    """What unpacks deflated data."""
+
+    decompressobj: Callable[[int], Any]
+    crc32: Callable[[bytes], int]
+    error: type[Exception]
+
+
+@cache
+def _unpacker() -> _Unpacker:
+    """ISA-L, where the extra `fast` is installed, else the standard library."""
+    try:
+        found: Any = importlib.import_module("isal.isal_zlib")
+    except ImportError:
+        found = zlib
+    return _Unpacker(found.decompressobj, found.crc32, found.error)
+
+
 def _inflate(packed: bytes, size: int) -> bytes:
     """Unpack a raw deflate stream, and at most one byte more than is expected."""
-    stream = zlib.decompressobj(-zlib.MAX_WBITS)
+    unpacker = _unpacker()
+    stream = unpacker.decompressobj(-zlib.MAX_WBITS)
     try:
-        data = stream.decompress(packed, size + 1)
-    except zlib.error as error:
+        data: bytes = stream.decompress(packed, size + 1)
+    except unpacker.error as error:
         raise RawFormatError(f"damaged data ({error}). Download the archive again.") from error
     if len(data) <= size and not stream.eof:
         raise RawFormatError(f"the packed data ends after {len(data)} of {size} bytes.")

@@ -1,6 +1,7 @@
 import contextlib
 import json
 import struct
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -8,7 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skelbench.errors import RawFormatError
+from skelbench.formats import strict_json
 from skelbench.formats.strict_json import field, load, poses
+
+
+@pytest.fixture(autouse=True, params=["quick", "plain"], scope="module")
+def way(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every test runs with the quick parser and without it."""
+    if request.param == "quick":
+        pytest.importorskip("orjson")
+        assert strict_json._quick() is not None
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(strict_json, "_quick", lambda: None)
+        yield
 
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
@@ -40,6 +55,33 @@ def test_an_object_is_read_with_or_without_a_byte_order_mark(mark: bytes) -> Non
 def test_what_is_no_json_object_is_refused(data: bytes, words: str) -> None:
     with pytest.raises(RawFormatError, match=f"^f: .*{words}"):
         load(data, "f")
+
+
+texts = st.text(st.sampled_from('a:"\\ ü\u2028\n{}[],'), max_size=4)
+values = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**64 - 1), st.floats(allow_nan=False, width=64), texts),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(texts, inner, max_size=3)),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.dictionaries(texts, values, max_size=4), st.booleans())
+def test_any_object_is_read_as_it_was_written(found: dict[str, object], ascii_only: bool) -> None:
+    try:
+        data = json.dumps(found, allow_nan=False, ensure_ascii=ascii_only).encode()
+    except ValueError:
+        return  # infinite: JSON cannot say it
+    assert repr(load(data, "f")) == repr(found)
+
+
+@pytest.mark.parametrize(
+    "data",
+    ['{"a":1,"a":1}', '{"a":[[{"b":":","b":":"}]]}', '{"a":{},"b":[0,{"c":{"d":1,"d":2}}],":":":"}', '{"":0,"":{}}'],
+)
+def test_a_repeated_key_is_found_however_deep_it_lies(data: str) -> None:
+    with pytest.raises(RawFormatError, match="an object repeats a key"):
+        load(data.encode(), "f")
 
 
 def test_a_field_has_its_type() -> None:
