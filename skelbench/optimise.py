@@ -128,7 +128,9 @@ class Average:
         """Move towards the weights as they are; whole numbers are taken over."""
         self.updates += 1
         weight = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
-        torch._foreach_lerp_([self.tensors[name] for name in self._live], list(self._live.values()), weight)
+        kept = [self.tensors[name] for name in self._live]
+        # what has not moved stays to the bit, a zero with its sign too: lerp would make +0 of -0
+        torch._foreach_sub_(kept, torch._foreach_sub(kept, list(self._live.values())), alpha=weight)
         for name, tensor in self._counts.items():
             self.tensors[name].copy_(tensor)
 

@@ -6,6 +6,9 @@ field holds is left to `float`, and a text that is odd in any other way to `kine
 A number is exact by construction: its digits make a whole number below 2^53, its power of ten one below 10^22, both
 of which 64-bit floats hold exactly, so their one quotient or product is the nearest to what is written (Clinger, How
 to read floating point numbers accurately, 1990).
+
+Places are turned into unsigned numbers where a byte is taken, since a signed one might count from the end: that
+would have to be looked at for every byte.
 """
 
 import inspect
@@ -21,11 +24,12 @@ COORDINATES: Final = 3
 FIELDS_BODY: Final = 10
 FIELDS_JOINT: Final = 12
 BODIES: Final = 6
-LINES_BODY: Final = JOINTS + 2
+SHORTEST_BODY: Final = 2 * FIELDS_BODY + 3 + JOINTS * 2 * FIELDS_JOINT  # bytes, if each field had one digit
 MOST_LEFT: Final = 1 << 12  # numbers of a text that are left to `float`; where there are more it gains nothing
 EXACT: Final = 1 << 53  # 64-bit floats hold every whole number up to here
 DIGITS: Final = 18  # as many fit into 64 bits
 TENS: Final = 10.0 ** np.arange(23)  # all powers of ten that 64-bit floats hold exactly
+BLOCK: Final = 32
 BLANK, RETURN, NEWLINE, POINT, MINUS, PLUS, ZERO, SMALL_E, TO_SMALL = 32, 13, 10, 46, 45, 43, 48, 101, 32
 
 Function = TypeVar("Function", bound=Callable[..., object])
@@ -49,53 +53,55 @@ def scan(text: bytes, begin: int, n_frames: int) -> Scanned | None:
     """Read the frames of a text.
 
     Args:
-        text: The whole file, without blanks at its end.
+        text: The whole file.
         begin: Where its second line begins.
         n_frames: As its first line says.
 
     Returns:
         Its bodies, but for the coordinates that are `left`; None where the text is odd.
     """
-    lines = text.count(b"\n")
-    poses, over = divmod(lines - n_frames, LINES_BODY)
-    if over or poses < 0:
-        return None
+    text = text if text.endswith(b"\n") else text + b"\n"
+    room = len(text) // SHORTEST_BODY
     found = Scanned(
-        np.empty(poses, np.uint32),
-        np.empty(poses, np.int64),
-        np.empty((poses, JOINTS, COORDINATES), np.float32),
+        np.empty(room, np.uint32),
+        np.empty(room, np.int64),
+        np.empty((room, JOINTS, COORDINATES), np.float32),
         np.empty((MOST_LEFT, 3), np.int64),
     )
-    left = _frames(np.frombuffer(text + b"\n", np.uint8), begin, n_frames, found, TENS)
-    return found._replace(left=found.left[:left]) if left >= 0 else None
+    end, poses, left = _frames(np.frombuffer(text, np.uint8), begin, n_frames, found, TENS)
+    if end < 0 or text[end:].strip(b" \t\r\n"):
+        return None
+    return Scanned(
+        found.frame[:poses].copy(), found.person[:poses].copy(), found.keypoints[:poses].copy(), found.left[:left]
+    )
 
 
 @_compiled
 def _frames(
     u: UInt8[np.ndarray, " bytes"], p: int, n_frames: int, found: Scanned, tens: Float64[np.ndarray, "23"]
-) -> int:
-    """Fill the arrays; how many numbers are left, or -1 where the text is odd."""
+) -> tuple[int, int, int]:
+    """Fill the arrays; where the frames end, -1 where the text is odd, how many poses there are, and numbers left."""
     pose = left = 0
     for frame in range(n_frames):
         if p + 1 >= u.size:
-            return -1
+            return -1, 0, 0
         bodies = np.int64(u[p]) - ZERO
         p = _end(u, p + 1)
         if not 0 <= bodies <= BODIES or p < 0 or pose + bodies > len(found.frame):
-            return -1
+            return -1, 0, 0
         for _ in range(bodies):
             if p >= u.size:
-                return -1
+                return -1, 0, 0
             found.frame[pose] = frame
             p, found.person[pose] = _person(u, p)
             for joint in range(JOINTS):
                 if p < 0 or p >= u.size:
-                    return -1
+                    return -1, 0, 0
                 p, left = _joint(u, p, (pose * JOINTS + joint) * COORDINATES, left, found, tens)
             pose += 1
         if p < 0:
-            return -1
-    return left if p == u.size and pose == len(found.frame) else -1
+            return -1, 0, 0
+    return p, pose, left
 
 
 @_compiled
@@ -118,7 +124,7 @@ def _joint(
                 return -1, left
             found.left[left, 0], found.left[left, 1], found.left[left, 2] = place + axis, begin, p
             left += 1
-        if u[p] != BLANK:
+        if u[np.uintp(p)] != BLANK:
             return -1, left
         flat[place + axis] = value
         p += 1
@@ -128,14 +134,11 @@ def _joint(
 @_compiled
 def _person(u: UInt8[np.ndarray, " bytes"], p: int) -> tuple[int, np.int64]:
     """Read the two lines before the joints of a body; where these begin, -1 where they are odd, and the tracking id."""
-    negative = u[p] == MINUS
+    negative = u[np.uintp(p)] == MINUS
     p += negative
     begin = p
-    number = np.int64(0)
-    while ZERO <= u[p] <= ZERO + 9 and p - begin < DIGITS:
-        number = number * 10 + (u[p] - ZERO)
-        p += 1
-    if p == begin or u[p] != BLANK:
+    p, number = _digits(u, p, np.int64(0))
+    if not 0 < p - begin <= DIGITS or u[np.uintp(p)] != BLANK:
         return -1, number
     p = _rest(u, p + 1, FIELDS_BODY - 1)
     if p < 0 or p + 2 >= u.size or u[p] != ZERO + JOINTS // 10 or u[p + 1] != ZERO + JOINTS % 10:
@@ -146,61 +149,75 @@ def _person(u: UInt8[np.ndarray, " bytes"], p: int) -> tuple[int, np.int64]:
 @_compiled
 def _number(u: UInt8[np.ndarray, " bytes"], p: int, tens: Float64[np.ndarray, "23"]) -> tuple[int, float]:
     """Read a decimal number; where it ends, -1 where that is no exact one, and its value."""
-    negative = u[p] == MINUS
+    negative = u[np.uintp(p)] == MINUS
     p += negative
     begin = p
-    whole = np.int64(0)
-    while ZERO <= u[p] <= ZERO + 9 and p - begin < DIGITS:
-        whole = whole * 10 + (u[p] - ZERO)
-        p += 1
-    digits = p - begin
+    p, whole = _digits(u, p, np.int64(0))
     power = 0
-    if u[p] == POINT:
-        p += 1
-        begin = p
-        while ZERO <= u[p] <= ZERO + 9 and digits + p - begin < DIGITS:
-            whole = whole * 10 + (u[p] - ZERO)
-            p += 1
+    digits = p - begin
+    if u[np.uintp(p)] == POINT:
+        begin = p + 1
+        p, whole = _digits(u, begin, whole)
         power = begin - p
-        digits += p - begin
-    if (u[p] | TO_SMALL) == SMALL_E:
+        digits -= power
+    if (u[np.uintp(p)] | TO_SMALL) == SMALL_E:
         p, exponent = _exponent(u, p + 1)
         power += exponent
-    if p < 0 or digits == 0 or whole >= EXACT or u[p] != BLANK or not -len(tens) < power < len(tens):
+    if p < 0 or not 0 < digits <= DIGITS or whole >= EXACT or not -len(tens) < power < len(tens):
         return -1, 0.0
-    value = whole / tens[-power] if power < 0 else whole * tens[power]
+    value = whole / tens[np.uintp(-power)] if power < 0 else whole * tens[np.uintp(power)]
     return p, -value if negative else value
 
 
 @_compiled
 def _exponent(u: UInt8[np.ndarray, " bytes"], p: int) -> tuple[int, int]:
     """Read what follows an E; where it ends, -1 where it is odd, and its value."""
-    negative = u[p] == MINUS
-    p += negative or u[p] == PLUS
+    negative = u[np.uintp(p)] == MINUS
+    p += negative or u[np.uintp(p)] == PLUS
     begin = p
-    number = 0
-    while ZERO <= u[p] <= ZERO + 9 and p - begin < 4:
-        number = number * 10 + (u[p] - ZERO)
+    p, number = _digits(u, p, np.int64(0))
+    return (p if 0 < p - begin < DIGITS else -1), -number if negative else number
+
+
+@_compiled
+def _digits(u: UInt8[np.ndarray, " bytes"], p: int, whole: np.int64) -> tuple[int, np.int64]:
+    """Read digits after those of a number; where they end, and the number, which is right up to 18 digits."""
+    while True:
+        digit = np.uint8(u[np.uintp(p)] - np.uint8(ZERO))
+        if digit > 9:
+            return p, whole
+        whole = whole * 10 + digit
         p += 1
-    return (p if p > begin else -1), -number if negative else number
 
 
 @_compiled
 def _rest(u: UInt8[np.ndarray, " bytes"], p: int, fields: int) -> int:
     """Pass as many fields to the end of a line; where the next one begins, -1 where they are odd."""
-    for field in range(fields):
-        begin = p
-        p = _field(u, p)
-        if p == begin or (field + 1 < fields and u[p] != BLANK):
-            return -1
-        p += field + 1 < fields
-    return _end(u, p)
+    blanks = doubles = 0
+    while p + BLOCK < u.size:  # by blocks without a branch, which the compiler makes a few wide instructions
+        ends = here = doubled = 0
+        for at in range(np.uintp(p), np.uintp(p + BLOCK)):
+            blank = u[at] == BLANK
+            ends += u[at] < BLANK
+            here += blank
+            doubled += blank & (u[at - np.uintp(1)] == BLANK)
+        if ends:
+            break
+        blanks += here
+        doubles += doubled
+        p += BLOCK
+    while u[np.uintp(p)] >= BLANK:
+        blank = u[np.uintp(p)] == BLANK
+        blanks += blank
+        doubles += blank & (u[np.uintp(p - 1)] == BLANK)
+        p += 1
+    return _end(u, p) if blanks == fields - 1 and not doubles and u[np.uintp(p - 1)] != BLANK else -1
 
 
 @_compiled
 def _field(u: UInt8[np.ndarray, " bytes"], p: int) -> int:
     """Where a field ends; the text's last byte ends a line."""
-    while u[p] > BLANK:
+    while u[np.uintp(p)] > BLANK:
         p += 1
     return p
 
@@ -208,6 +225,6 @@ def _field(u: UInt8[np.ndarray, " bytes"], p: int) -> int:
 @_compiled
 def _end(u: UInt8[np.ndarray, " bytes"], p: int) -> int:
     """Pass the end of a line; where the next one begins, -1 where something else stands here."""
-    if p < u.size and u[p] == RETURN:
+    if p < u.size and u[np.uintp(p)] == RETURN:
         p += 1
-    return p + 1 if p < u.size and u[p] == NEWLINE else -1
+    return p + 1 if p < u.size and u[np.uintp(p)] == NEWLINE else -1

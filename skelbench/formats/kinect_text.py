@@ -93,11 +93,12 @@ def parse(data: bytes, where: str) -> KinectClip:
         RawFormatError: If the text is cut, has lines left over, counts that are not possible, or a
             coordinate that is no number float32 can hold; the place is named.
     """
-    text = data.removeprefix(BOM).rstrip(BLANKS)
-    n_frames = _frames(text, where)
-    clip = _by_kernel(text, n_frames)
+    text = data.removeprefix(BOM)
+    clip = _by_kernel(text)
     if clip is not None:
         return clip
+    text = text.rstrip(BLANKS)
+    n_frames = _frames(text, where)
     found, person = _walk(text.split(b"\n"), n_frames, where)
     joints = found.joints()
     values = _by_arrow(joints) if _is_regular(text) else None
@@ -167,10 +168,14 @@ def _kernel() -> "Callable[[bytes, int, int], Scanned | None] | None":
     return scan
 
 
-def _by_kernel(text: bytes, n_frames: int) -> KinectClip | None:
-    """The clip by the compiled reader; None where there is none, or where it or a number is odd."""
+def _by_kernel(text: bytes) -> KinectClip | None:
+    """The clip by the compiled reader; None where there is none, or where the text or a number is odd."""
     kernel = _kernel()
-    scanned = kernel(text, text.index(b"\n") + 1, n_frames) if kernel is not None else None
+    begin = text.find(b"\n", 0, 64) + 1
+    n_frames = _whole(text[:begin])
+    if kernel is None or n_frames is None or not 1 <= n_frames <= FRAMES:
+        return None
+    scanned = kernel(text, begin, n_frames)
     if scanned is None:
         return None
     flat = scanned.keypoints.reshape(-1)

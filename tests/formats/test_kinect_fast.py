@@ -24,7 +24,6 @@ def text(*frames: Sequence[list[str]], end: str = "\n") -> bytes:
 
 
 def scanned(data: bytes) -> Scanned | None:
-    data = data.rstrip()
     return scan(data, data.index(b"\n") + 1, int(data.split(b"\n", 1)[0]))
 
 
@@ -56,6 +55,7 @@ def test_what_is_usual_is_taken_and_few_numbers_are_left(data: bytes, left: int)
         text([body(joints=24)]),
         text(*[[body("nan nan nan")] for _ in range(60)]),
         text([body()]) + b"0",
+        text([body()]) + b"\n\x0b",
         b"2\n1\n" + b"\n".join([b"0"] * 28),
         b"1\n9" + b"\n" * 28 + b"0",
         b"1\n1\r" + b"\n" * 28 + b"0",
