@@ -61,17 +61,15 @@ def run(request: RunRequest, sink: Sink = lambda progress: None) -> list[RunResu
     with _threads(request.threads):
         for place, cell in enumerate(cells):
             try:
-                if sat is None and cell.devices > 1:
-                    result: RunResult | None = _supervised(request, place, cell, sink)
-                else:
-                    result = run_cell(cell, request.overwrite, sink, sat)
+                result = _attempt(request, place, cell, sink, sat)
                 if result is None:
                     continue
                 results.append(result)
             except KeyboardInterrupt:
                 standing = read_standing(cell.folder)
                 told = f"stopped after epoch {standing.epoch} of {standing.epochs or sum(cell.plan)}"
-                again = "the same command goes on from there"
+                without = " without --overwrite always" if request.overwrite == "always" else ""
+                again = f"the same command{without} goes on from there"
                 results.append(RunResult(cell.name, cell.folder, "partial", f"{told}; {again}"))
                 break
             sink(Progress(cell.name, "end", text=results[-1].message))
@@ -121,10 +119,22 @@ def preview_runs(request: RunRequest) -> list[Preview]:
         return [preview(cell) for cell in reversed(folds.values())]
 
 
+def _attempt(request: RunRequest, place: int, cell: Cell, sink: Sink, sat: Seat | None) -> RunResult | None:
+    """Run one cell, here or in processes of its own; where nothing can be written, that is its result."""
+    try:
+        if sat is None and cell.devices > 1:
+            return _supervised(request, place, cell, sink)
+        return run_cell(cell, request.overwrite, sink, sat)
+    except OSError as error:  # a full disk, or a folder of somebody else: the other cells may have another
+        if sat is not None:
+            raise
+        return RunResult(cell.name, cell.folder, "failed", f"cannot be written: {error}", None, error)
+
+
 def _supervised(request: RunRequest, place: int, cell: Cell, sink: Sink) -> RunResult:
     """Run one cell in processes of its own, unless it is done."""
     try:
-        finished = None if request.overwrite == "always" else _finished(cell)
+        finished = None if request.overwrite == "always" else _kept(cell)
         if finished is not None:
             return finished
         threads = request.threads or max(1, torch.get_num_threads() // cell.devices)
@@ -146,7 +156,7 @@ def _one(cell: Cell, overwrite: str, sink: Sink, fabric: Fabric | None) -> RunRe
         if overwrite == "always":
             _clear(cell.folder)
         try:
-            finished = _finished(cell)
+            finished = _kept(cell)
             _announce(fabric, begins=finished is None)
             if finished is not None:
                 return finished
@@ -163,9 +173,20 @@ def _one(cell: Cell, overwrite: str, sink: Sink, fabric: Fabric | None) -> RunRe
         return RunResult(cell.name, cell.folder, record.state, _verdict(record), record)
 
 
+def _kept(cell: Cell) -> RunResult | None:
+    """What stands in the folder and is left as it is: a final result, or a record that is damaged or of another run."""
+    try:
+        return _finished(cell)
+    except RunError as error:
+        return RunResult(cell.name, cell.folder, "failed", str(error), None, error)
+
+
 def _finished(cell: Cell) -> RunResult | None:
     """The result that stands in the folder already, if it is final."""
-    record = read_standing(cell.folder).record
+    try:
+        record = read_standing(cell.folder).record
+    except RunError as error:
+        raise RunError(f"{error} Move it away, or give --overwrite always.") from error
     if record is None or record.state in ("failed", "partial"):
         return None
     if (record.key, record.seed, record.fold) != (cell.key, cell.seed, cell.fold):

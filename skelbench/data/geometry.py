@@ -31,6 +31,13 @@ class View(NamedTuple):
     scale: Float32[Tensor, " rows"]
 
 
+class Boxes(NamedTuple):
+    """What `minmax` knows of its rows; it draws nothing."""
+
+    sample: Int64[Tensor, " rows"]  # the rows of one have one box
+    frames: Int64[Tensor, " rows"]  # of the sample; those after it do not count
+
+
 class Move(NamedTuple):
     """What `random-move` draws: what holds in the first and in the last frame, on the last axis."""
 
@@ -113,22 +120,24 @@ def apply_random_view(
     return apply_rotate(x, (view.scale[:, None, None] * turn(angles).mT).float().contiguous())
 
 
-def draw_minmax(rows: Rows) -> Int64[Tensor, " rows"]:
+def draw_minmax(rows: Rows) -> Boxes:
     """Fit all frames of a sample into -1 to 1, each channel for itself, one box for all its persons.
 
     The shape is not kept. A channel in which all joints are in one place, where the source divides by zero, becomes 0.
 
     Source: CTR-GCN (Chen et al., ICCV 2021), the authors' feeder of NW-UCLA.
     """
-    return rows.sample
+    return Boxes(rows.sample, rows.length)
 
 
 def apply_minmax(
-    x: Float32[Tensor, "rows c frames joints"], sample: Int64[Tensor, " rows"]
+    x: Float32[Tensor, "rows c frames joints"], boxes: Boxes
 ) -> Float32[Tensor, "rows c frames joints"]:
     """Fit the rows of each sample into one box; NaN stays, and a sample of nothing else does too."""
-    low, high = x.nan_to_num(math.inf).amin((2, 3)), x.nan_to_num(-math.inf).amax((2, 3))
-    places = sample[:, None].expand_as(low)
+    after = torch.arange(x.shape[2], device=x.device) >= boxes.frames[:, None]
+    out = x.isnan() | after[:, None, :, None]  # with zeros for NaN, what follows the sample's end is seen
+    low, high = x.masked_fill(out, math.inf).amin((2, 3)), x.masked_fill(out, -math.inf).amax((2, 3))
+    places = boxes.sample[:, None].expand_as(low)
     low = torch.full_like(low, math.inf).scatter_reduce(0, places, low, "amin").gather(0, places)
     high = torch.full_like(high, -math.inf).scatter_reduce(0, places, high, "amax").gather(0, places)
     flat = ~(high - low > _FLAT * torch.maximum(low.abs(), high.abs()))

@@ -149,7 +149,8 @@ def draw_contiguous(
     """Take frames in a row from a drawn start; a shorter sample stands at a drawn place among missing frames.
 
     With the filling `replay` every person starts again after the last own frame instead. `of` is a number of frames
-    that samples are filled up to beforehand, as the arrays of the sources are; a start may then lie in the filling.
+    that samples are filled up to beforehand, as the arrays of the sources are; a start may then lie in the filling,
+    and a clip of more frames than that has missing ones at either end.
 
     Raises:
         RecipeError: If neither the step nor the recipe says how many frames.
@@ -162,7 +163,9 @@ def draw_contiguous(
     room = filled - count
     drawn = _whole(rows.uniform(1).double()[:, 0], room.abs() + 1)
     if filling == "replay":
-        return _from(torch.where(room > 0, drawn, 0), count) % rows.seen.own[:, None]
+        along = _from(torch.where(room > 0, drawn, 0 if of is None else -drawn), count)
+        again = along % rows.seen.own[:, None]
+        return again if of is None else torch.where((along >= 0) & (along < filled[:, None]), again, -1)
     return _from(torch.where(room > 0, drawn, -drawn), count)
 
 

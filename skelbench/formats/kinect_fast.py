@@ -170,7 +170,7 @@ def _number(u: UInt8[np.ndarray, " bytes"], p: int, tens: Float64[np.ndarray, "2
 
 
 @_compiled
-def _exponent(u: UInt8[np.ndarray, " bytes"], p: int) -> tuple[int, int]:
+def _exponent(u: UInt8[np.ndarray, " bytes"], p: int) -> tuple[int, np.int64]:
     """Read what follows an E; where it ends, -1 where it is odd, and its value."""
     negative = u[np.uintp(p)] == MINUS
     p += negative or u[np.uintp(p)] == PLUS

@@ -29,10 +29,10 @@ LISTS: Mapping[str, tuple[str, ...]] = {
         "close-up",
         "even-out:300",
         "centre-each:1",
-        "rotate:0,1,8,4",
+        "rotate:0,1,8,4,zero",
     ),
     # Yang et al., BMVC 2021: the same files with other joints, which are those of its own layout of 17
-    "unik": ("by-position", "first:4", "select-energy:2", "close-up", "centre-first:3", "rotate:2,4,5,6"),
+    "unik": ("by-position", "first:4", "select-energy:2", "close-up", "centre-first:3,zero", "rotate:2,4,5,6,zero"),
     "stgcn": ("by-position", "first:2"),  # Yan et al., AAAI 2018: tools/ntu_gendata.py
 }
 

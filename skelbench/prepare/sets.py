@@ -68,7 +68,8 @@ def prepare_set(store: Store, indices: Sequence[int], steps: Sequence[str], cach
 
     The cache holds whole stores, so that parts, protocols and folds share one file; a few samples of a large store
     are prepared by themselves unless the file is there. An entry is found by the store's fingerprint, the sizes and
-    times of its files, the list and the code of this package, so it is never stale; what is damaged is made again.
+    times of its files, the list and the code that reads and prepares, so it is never stale; what is damaged is made
+    again.
 
     Args:
         store: Where the samples are.
@@ -94,7 +95,7 @@ def prepare_set(store: Store, indices: Sequence[int], steps: Sequence[str], cach
         if len(places) * _FEW > len(store):
             try:
                 return _cached(store, listed, folder).select(places)
-            except OSError as error:
+            except (OSError, CacheError) as error:  # also where it was deleted the moment it was written
                 log.warning("%s: cannot keep the prepared set (%s); it is prepared in memory each time.", cache, error)
     make = preparer(listed)
     return pack((make(store[int(place)]) for place in places), *_shape_of(store))
@@ -155,11 +156,15 @@ def _shape_of(store: Store) -> tuple[int, int]:
 def _key(store: Store, steps: Sequence[str]) -> str:
     """Digest of all that a prepared set depends on."""
     stats = {path.name: path.stat() for path in sorted(store.path.iterdir()) if path.is_file()}
-    files = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats.items()]
+    # the time of change too: a file may be given its old time of modification again
+    files = [(name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in stats.items()]
     return hashlib.sha256(json.dumps([store.info.fingerprint, files, list(steps), _code()]).encode()).hexdigest()
 
 
 def _code() -> str:
-    """Digest of the modules that decide what a prepared set holds."""
-    sources = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    """Digest of the modules that decide what a prepared set holds: these, the reader of stores, the steps' arguments."""
+    package = Path(__file__).parent.parent
+    folders = (package / "prepare", package / "store")
+    sources = [path.read_bytes() for folder in folders for path in sorted(folder.glob("*.py"))]
+    sources.append((package / "steps.py").read_bytes())
     return hashlib.sha256(b"".join(sources)).hexdigest()

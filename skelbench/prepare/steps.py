@@ -6,7 +6,7 @@ and frames, and never reorders frames. To add one, write a function and name it 
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Float32
@@ -19,6 +19,8 @@ _MOST_FRAMES = 100_000
 _SPACE = 3  # channels
 _TINY = 1e-6  # bones and angles below it are not turned, as in the source
 
+Lost: TypeAlias = Literal["later", "zero"]  # a joint that is missing where it is needed: its next place, or the origin
+
 
 def first(prepared: Prepared, persons: int) -> Prepared:
     """Keep the first persons, in their order.
@@ -30,11 +32,11 @@ def first(prepared: Prepared, persons: int) -> Prepared:
 
 
 def select_energy(prepared: Prepared, persons: int) -> Prepared:
-    """Keep the persons that move most, the liveliest first; among equals the one who appeared first.
+    """Keep the persons that move most, the liveliest first; among equals the one who appeared last.
 
     Energy is the standard deviation of x over all joints and frames in which they are seen, plus that of y, plus
     that of z (where there is one), in the unit of the data. Frames in which all joints of a person lie at 0 do not
-    count, as in the source.
+    count. Both rules are the source's.
 
     Raises:
         RecipeError: If the number is below 1.
@@ -48,14 +50,14 @@ def select_energy(prepared: Prepared, persons: int) -> Prepared:
     known = (prepared.known & (values != 0).any((2, 3))[..., None])[..., None]
     centred = values - _mean(values, known, (1, 2))
     energy = np.sqrt(_mean(centred**2, known, (1, 2))).sum((1, 2, 3))
-    return _persons(prepared, np.argsort(-energy, kind="stable")[:keep])
+    return _persons(prepared, np.argsort(energy, kind="stable")[::-1][:keep])
 
 
-def centre_first(prepared: Prepared, joint: int) -> Prepared:
+def centre_first(prepared: Prepared, joint: int, lost: Lost = "later") -> Prepared:
     """Move the origin to one joint in the first frame in which the first person is seen; one shift for the sample.
 
     Where that frame lacks the joint, the place it is next seen at stands in; for a person who never shows it, the
-    mean of the joints seen in the frame.
+    mean of the joints seen in the frame. With `zero` the sample then stays where it is, as it does in UNIK's script.
 
     Raises:
         RecipeError: If the skeleton has no such joint.
@@ -69,6 +71,8 @@ def centre_first(prepared: Prepared, joint: int) -> Prepared:
     person, frame = start
     origin = prepared.keypoints[person, frame, joint]
     if np.isnan(origin).any():
+        if lost == "zero":
+            return prepared
         origin = _path(prepared.keypoints[person], joint)[frame]
     return replace(prepared, keypoints=prepared.keypoints - origin)
 
@@ -209,11 +213,13 @@ def copy_lone(prepared: Prepared) -> Prepared:
     return _persons(prepared, np.zeros(2, np.int64)) if len(prepared.keypoints) == 1 else prepared
 
 
-def rotate(prepared: Prepared, bottom: int, top: int, right: int, left: int) -> Prepared:
+def rotate(prepared: Prepared, bottom: int, top: int, right: int, left: int, lost: Lost = "later") -> Prepared:
     """Turn the sample until the bone bottom → top points along +z, then until left → right points along +x.
 
     The bones are the first person's, each in the first frame that shows both its ends; without one there is no turn,
     nor for a bone that is shorter than a millionth or (anti)parallel already. The second turn undoes part of the first.
+    With `zero` both bones are of the first frame that shows the person, and an end that it lacks lies at the origin, as
+    in the source.
 
     Raises:
         RecipeError: If joints have not three channels, or the skeleton has no such joint.
@@ -226,7 +232,7 @@ def rotate(prepared: Prepared, bottom: int, top: int, right: int, left: int) -> 
         raise RecipeError(f"rotate: joints have {prepared.keypoints.shape[3]} channels, expected {_SPACE}.")
     keypoints = prepared.keypoints
     for tail, head, axis in ((bottom, top, 2), (left, right, 0)):
-        bone = _bone(keypoints, tail, head)
+        bone = _bone(keypoints, tail, head, lost)
         if bone is not None:
             turned = keypoints.astype(np.float64) @ _onto(bone, axis).T
             keypoints = turned.astype(np.float32)
@@ -274,13 +280,16 @@ def _reordered(prepared: Prepared, order: np.ndarray, frame: np.ndarray) -> Prep
     return replace(prepared, keypoints=keypoints, score=score, frame=frame)
 
 
-def _bone(keypoints: np.ndarray, tail: int, head: int) -> np.ndarray | None:
-    """From one joint of the first person who is seen to another, where both are first seen."""
+def _bone(keypoints: np.ndarray, tail: int, head: int, lost: Lost) -> np.ndarray | None:
+    """From one joint of the first person who is seen to another, where both are first seen, or the person is."""
     persons = np.flatnonzero(~np.isnan(keypoints).all((1, 2, 3)))
     if persons.size == 0:
         return None
-    bones = keypoints[persons[0], :, head] - keypoints[persons[0], :, tail]
-    there = ~np.isnan(bones).any(1)
+    person = keypoints[persons[0]]
+    there = ~np.isnan(person).any(2).all(1)
+    ends = np.nan_to_num(person) if lost == "zero" else person
+    bones = ends[:, head] - ends[:, tail]
+    there &= ~np.isnan(bones).any(1)
     return np.asarray(bones[there.argmax()]) if there.any() else None
 
 

@@ -356,6 +356,9 @@ def test_ctrl_c_leaves_a_run_that_goes_on() -> None:
     assert read_standing(result.folder).state == "partial"
     resumed = one(request())
     assert "resumed after epoch 1 of 2" in resumed.message
+    (again,) = run(request(overwrite="always"), stop)
+    assert again.message.endswith("the same command without --overwrite always goes on from there")
+    assert one(request()).state == "done"
     whole = one(request(runs=Path("other")))
     assert resumed.record is not None
     assert whole.record is not None
@@ -389,8 +392,28 @@ def test_what_is_no_longer_the_recorded_run_is_refused(net: Callable[[str], str]
 def test_a_damaged_record_is_named() -> None:
     folder = one(request()).folder
     (folder / "record.json").write_text("{}")
-    assert "record.json" in one(request()).message
+    for _ in range(2):  # it is left as it is
+        assert one(request()).message.endswith("Move it away, or give --overwrite always.")
     assert one(request(overwrite="always")).state == "done"
+
+
+def test_the_record_of_another_run_is_never_written_over() -> None:
+    folder = one(request()).folder
+    copied = shutil.copytree(folder, folder.with_name("seed1"))
+    for _ in range(2):
+        result = one(request(seeds=(1,)))
+        assert result.state == "failed"
+        assert "is of another run. Move it away" in result.message
+    assert (copied / "record.json").read_bytes() == (folder / "record.json").read_bytes()
+
+
+def test_where_nothing_can_be_written_the_other_cells_go_on() -> None:
+    blocked = one(request()).folder.with_name("seed1")
+    blocked.write_text("somebody's file")
+    results = run(request(seeds=(1, 2)))
+    assert [result.state for result in results] == ["failed", "done"]
+    assert str(blocked) in results[0].message
+    assert isinstance(results[0].error, OSError)
 
 
 def _hold(folder: str, ready: Any, done: Any) -> None:
