@@ -162,7 +162,7 @@ def _number(u: UInt8[np.ndarray, " bytes"], p: int, tens: Float64[np.ndarray, "2
         digits -= power
     if (u[np.uintp(p)] | TO_SMALL) == SMALL_E:
         p, exponent = _exponent(u, p + 1)
-        power += exponent
+        power += int(exponent)
     if p < 0 or not 0 < digits <= DIGITS or whole >= EXACT or not -len(tens) < power < len(tens):
         return -1, 0.0
     value = whole / tens[np.uintp(-power)] if power < 0 else whole * tens[np.uintp(power)]
