@@ -8,13 +8,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test slow check types schema clean
+.PHONY: demo test bench slow check types schema clean
 
 demo: $(READY)  ## synthetic raw archive -> convert -> three systems -> board, in demo/
 	$(BIN)/skelbench demo
 
 test: $(READY)  ## the default suite
 	$(PYTEST) $(PYTEST_ARGS)
+
+bench: $(READY)  ## speed and memory beside the peers' ways, as ratios
+	$(BIN)/python -m benchmarks
 
 slow: $(READY)  ## the slow tests alone
 	$(PYTEST) -m slow $(PYTEST_ARGS)
@@ -30,7 +33,8 @@ types: $(READY)
 	ln -s $(CURDIR)/skelbench/* build/types/skelbench/
 	ln -s $(CURDIR)/converters $(CURDIR)/splits build/types/skelbench/
 	ln -s $(CURDIR)/leaderboards/published build/types/skelbench/published
-	cd build/types && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache -p skelbench
+	ln -s $(CURDIR)/benchmarks build/types/
+	cd build/types && $(CURDIR)/$(BIN)/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache -p skelbench -p benchmarks
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
