@@ -56,8 +56,9 @@ def _common_norm(given: _Given) -> Tensor:
         unbiased = spread * (count / (count - 1).clamp(min=1))
         given.running_mean.lerp_(means.to(given.running_mean.dtype), given.momentum)
         given.running_var.lerp_(unbiased.to(given.running_var.dtype), given.momentum)
-    weight = torch.ones(width, device=x.device) if given.weight is None else given.weight
-    bias = torch.zeros(width, device=x.device) if given.bias is None else given.bias
+    kind = torch.float64 if x.dtype == torch.float64 else torch.float32
+    weight = torch.ones(width, dtype=kind, device=x.device) if given.weight is None else given.weight
+    bias = torch.zeros(width, dtype=kind, device=x.device) if given.bias is None else given.bias
     found = means, spread, count
     out: Tensor = _Normed.apply(x, weight, bias, found, given.eps)  # type: ignore[no-untyped-call]  # torch's is untyped
     return out

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from skelbench.data.types import Batch, Share
 from skelbench.errors import RunError
 from skelbench.freeze import hold
+from skelbench.methods.method import Loss
 from skelbench.norms import CommonNorms
 from skelbench.optimise import Average, OptimRecipe, averaged, lr_factor, make_optimiser
 from skelbench.resume import (
@@ -231,15 +232,25 @@ class _Step:
             with self.fabric.no_backward_sync(self.learner, enabled=batch is not batches[-1]):
                 with self._common(), self.fabric.autocast():
                     loss = self.learner(_Held(batch))
-                scale = weight * self.fabric.world_size
-                self.fabric.backward(loss.total if scale == 1 else loss.total * scale)
-            losses.add(loss.total, loss.parts, weight)
+                total, scale = losses.add(loss, weight), weight * self.fabric.world_size
+                self.fabric.backward(total if scale == 1 else total * scale)
+        if losses.counted is not None:
+            self._share_out(losses, losses.counted)
         if self.optim.clip > 0:
             self.fabric.clip_gradients(self.learner, self.optimiser, max_norm=self.optim.clip, error_if_nonfinite=False)
         self.optimiser.step()
         if self.average is not None:
             self.average.update()
         return losses
+
+    def _share_out(self, losses: "_Losses", own: Tensor) -> None:
+        """Divide what the pieces gave by what their samples count in all, as the mean of the whole step does."""
+        summed: Any = self.fabric.all_reduce(own, reduce_op="sum")
+        counted = summed.clamp(min=1e-12)
+        losses.values[""] = losses.values[""] / counted
+        for parameter in self.method.parameters():
+            if parameter.grad is not None:
+                parameter.grad.div_(counted)
 
     @contextmanager
     def _common(self) -> Iterator[None]:
@@ -257,13 +268,20 @@ class _Losses:
     def __init__(self, batches: Sequence[Batch]) -> None:
         self.index = [batch.index for batch in batches]
         self.values: dict[str, Tensor] = {}
+        self.counted: Tensor | None = None  # of several pieces whose samples count differently, in all
 
-    def add(self, total: Tensor, parts: Mapping[str, Tensor], weight: float) -> None:
-        """Add a piece, weighted by its samples."""
-        for name, value in (("", total), *parts.items()):
+    def add(self, loss: Loss, weight: float) -> Tensor:
+        """Add a piece, weighted by its samples; what is to be minimised of it, with what its samples count."""
+        total, counts = loss.total, getattr(loss, "counts", None)
+        if counts is not None and len(self.index) > 1:
+            total = total * counts
+            counted = counts.double() * weight
+            self.counted = counted if self.counted is None else self.counted + counted
+        for name, value in (("", total), *loss.parts.items()):
             # a process without a sample has no mean to weight
             piece = value.detach().double() * weight if weight else torch.zeros_like(value, dtype=torch.float64)
             self.values[name] = self.values[name] + piece if name in self.values else piece
+        return total
 
 
 class _Sums:

@@ -17,6 +17,7 @@ class Loss(NamedTuple):
 
     total: Float[Tensor, ""]
     parts: Mapping[str, Tensor]  # scalars by name: the terms of the loss, an accuracy; may be empty
+    counts: Tensor | None = None  # what a sample of the batch counts in `total` on average; None: all count the same
 
 
 @runtime_checkable

@@ -92,8 +92,10 @@ class Supervised(nn.Module):
         each, given, right = self._terms(logits, batch.target)
         if mixed is not None:
             each, given, right = self._blend(logits, batch.target, mixed)
-        total = all_sum(each.sum()) / all_sum(given.sum()).clamp(min=1e-12 if self.kind == "single" else 1)
-        return Loss(total, {"accuracy": right.mean()} if self.kind == "single" else {})
+        known, terms = all_sum(torch.stack([given.sum().to(each.dtype), each.new_full((), given.numel())]))
+        total = all_sum(each.sum()) / known.clamp(min=1e-12)
+        same = self.kind == "single" and self.class_weights is None
+        return Loss(total, {"accuracy": right.mean()} if self.kind == "single" else {}, None if same else known / terms)
 
     def predict(self, batch: Batch) -> Float[Tensor, "samples outputs"]:
         """Logits of each sample.

@@ -91,6 +91,25 @@ def test_several_clips_are_averaged_by_their_probabilities_of_one_class_else_by_
         torch.testing.assert_close(net.predict(both), (alone[0] + alone[1]) / 2)
 
 
+@pytest.mark.parametrize("kind", ["single", "multi", "score"])
+def test_losses_of_pieces_and_what_their_samples_count_give_the_loss_of_all(kind: str) -> None:
+    single, nan = kind == "single", torch.nan
+    net = SUPERVISED(
+        IDENTITY(SPEC), Task(kind, ("a", "b"), (3, 1)), SPEC, class_weights="balanced" if single else "none"
+    )
+    target = torch.tensor([[1, nan], [nan, nan], [0, 1]]) if kind == "multi" else torch.tensor([1.0, nan, 3.0])
+    target = torch.tensor([0, 1, 1]) if single else target
+    clips = [
+        CLIP._replace(x=CLIP.x[[k]], slot=CLIP.slot[[k]], sample=torch.tensor([0]), start=CLIP.start[:1])
+        for k in range(3)
+    ]
+    pieces = [net.loss(Batch((clip,), torch.tensor([k]), target[[k]], 1, {}, 0.0)) for k, clip in enumerate(clips)]
+    alone = CLIP._replace(slot=torch.zeros(3).long(), sample=torch.arange(3))
+    whole = net.loss(Batch((alone,), torch.arange(3), target, 1, {}, 0.0))
+    summed = torch.stack([piece.total * piece.counts for piece in pieces]).sum()
+    torch.testing.assert_close(summed / sum(piece.counts for piece in pieces), whole.total)
+
+
 def test_what_it_cannot_learn_is_refused() -> None:
     with pytest.raises(RecipeError, match="single, multi, score; found 'frame'"):
         method("frame")
