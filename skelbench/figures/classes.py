@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from skelbench.figures.style import BLUE, GREEN, GREY, INK, LIGHT, ORANGE, short, title, wilson
 
 COLUMN = 60  # bars in a column
-ROW, WIDTH, GAP = 0.195, 4.2, 3.6  # inches: height of a bar, width of a column, and of the names between two
+ROW, WIDTH, GAP = 0.195, 4.2, 3.8  # inches: height of a bar, width of a column, and of the names between two
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ def _column(axes: Axes, column: Sequence[Bar], rows: int) -> None:
 
 
 def _label(bar: Bar) -> str:
-    """Name and number of samples."""
-    return short(bar.name) + ("" if bar.n is None else f" ({bar.n})")
+    """Number, which tells names apart that begin alike, name, and samples."""
+    return f"{bar.number}  {short(bar.name)}" + ("" if bar.n is None else f" ({bar.n})")
 
 
 def _legend(axes: Axes, classes: Sequence[Bar], what: str, *, mean: float | None, chance: float | None) -> None:

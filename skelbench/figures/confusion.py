@@ -79,7 +79,8 @@ def most_confused(counts: np.ndarray, classes: Sequence[str], about: str) -> Fig
     for place, (share, n, a, _) in enumerate(pairs):
         text = f"{100 * share:.0f} %  ({n} of {support[a]})"
         axes.annotate(text, (100 * share, place), (4, 0), textcoords="offset points", va="center", fontsize=7.5)
-    axes.set_yticks(places, labels=[f"{short(classes[a], 34)}  →  {short(classes[b], 34)}" for _, _, a, b in pairs])
+    named = [f"{place}  {short(name, 34)}" for place, name in enumerate(classes)]
+    axes.set_yticks(places, labels=[f"{named[a]}  →  {named[b]}" for _, _, a, b in pairs])
     axes.set_ylim(len(pairs) - 0.4, -0.6)
     axes.set_xlim(0, 100 * max(share for share, *_ in pairs) * 1.3)
     axes.tick_params(axis="y", length=0)

@@ -82,6 +82,18 @@ def test_no_text_lies_on_another_in_a_confusion_matrix(classes: int) -> None:
     assert overlapping(matrix(counts, names, ABOUT)) == []
 
 
+def test_classes_whose_long_names_begin_alike_are_told_apart() -> None:
+    names = [f"take a very long look at something that lies on the table, {end}" for end in "abc"]
+    counts = np.full((3, 3), 4)
+    listed = most_confused(counts, names, ABOUT)
+    assert listed is not None
+    made = [Bar(name, k, 0.5, 12) for k, name in enumerate(names)]
+    ranked = bars(made, what="recall", mean=None, chance=None, about=ABOUT)
+    for figure, count in ((matrix(counts, names, ABOUT), 3), (listed, 6), (ranked, 3)):
+        labels = [tick.get_text() for axes in figure.findobj(Axes) for tick in axes.get_yticklabels()]
+        assert len({label for label in labels if "take a very" in label}) == count
+
+
 @pytest.mark.parametrize("classes", [2, 15, 60, 61, 120, pytest.param(400, marks=pytest.mark.slow)])
 def test_no_text_lies_on_another_among_the_classes(classes: int) -> None:
     _, names = confused(classes)
