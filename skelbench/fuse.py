@@ -110,13 +110,19 @@ def _chosen(request: FuseRequest) -> tuple[list[list[Scored]], tuple[float, ...]
     given = request.weights or (1.0,) * len(keys)
     _check(request, keys, given)
     order = sorted(zip(keys, given, strict=True), key=lambda pair: _order(keys[pair[0]]))
-    places = sorted(next(iter(keys.values())), key=str)
+    places = sorted(next(iter(keys.values())), key=_by_number)
     groups = [[load_scored(_own_path(keys[key][place])) for key, _ in order] for place in places]
     for group in groups:
         for other in group[1:]:
             check_same_scored(group[0], other)
             _check_alike(group[0].record, other.record)
     return groups, tuple(weight for _, weight in order)
+
+
+def _by_number(place: tuple[int, int | None]) -> tuple[int, int]:
+    """Seeds and folds in the order of their numbers."""
+    seed, fold = place
+    return seed, -1 if fold is None else fold
 
 
 def _own_path(path: Path) -> Path:
@@ -136,7 +142,7 @@ def _check(
         )
     places = {key: set(runs) for key, runs in keys.items()}
     for key, there in places.items():
-        lacking = sorted(set.union(*places.values()) - there, key=str)
+        lacking = sorted(set.union(*places.values()) - there, key=_by_number)
         if lacking:
             seed, fold = lacking[0]
             told = f"seed {seed}" + ("" if fold is None else f", fold {fold}")
@@ -384,7 +390,7 @@ def _command(seed: int, fusion: Fusion) -> str:
     if fusion.by != "logits":
         words += ["--by", fusion.by]
     if fusion.weights != "equal":
-        given = ",".join(f"{run.weight:g}" for run in fusion.runs)
+        given = ",".join(repr(run.weight).removesuffix(".0") for run in fusion.runs)
         words += ["--weights", "learnt" if fusion.learnt else given]
     return shlex.join([*words, "--seed", str(seed)])
 

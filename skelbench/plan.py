@@ -115,7 +115,7 @@ def _stage_key(stage: Planned) -> dict[str, Any]:
     else:
         origin = init
     files = {
-        kind: registry.digest(one.plugin) if one.plugin.module.endswith(".py") else None
+        kind: registry.digest(one.plugin) if one.plugin.foreign else None
         for kind, one in (("model", resolved.model), ("method", resolved.method))
     }
     return {
@@ -365,11 +365,11 @@ def _check_repeated(record: Record | None, cell: Cell, key: str) -> None:
 
 
 def _files(request: RunRequest, stages: tuple[Planned, ...]) -> dict[str, str]:
-    """Digests of the files that the command and its recipe name, by path as given."""
+    """Digests of the files that the command and its recipe name, by path or name as given."""
     found = {}
     for stage in stages:
         for kind, one in (("model", stage.resolved.model), ("method", stage.resolved.method)):
-            if one.plugin.module.endswith(".py"):
+            if one.plugin.foreign:
                 found[stage.given[kind]] = registry.digest(one.plugin)
         if isinstance(stage.init, Source):
             found[stage.init.given] = stage.init.sha256

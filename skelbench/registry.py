@@ -33,6 +33,11 @@ class Plugin:
     toml: Path  # card, splits or recipes; of a module given by path it may not exist
     module: str  # dotted name, or the path of a .py file; empty for splits
 
+    @property
+    def foreign(self) -> bool:
+        """Whether it comes from outside skelbench, whose version then does not tell which code it is."""
+        return not self.module.startswith("skelbench.")
+
 
 def plugins(kind: Kind) -> dict[str, Plugin]:
     """All plug-ins of a kind, by name, sorted; those of skelbench itself win over others of the same name."""
@@ -106,7 +111,7 @@ def load(plugin: Plugin, functions: tuple[str, ...] = ()) -> ModuleType:
 
 
 def digest(plugin: Plugin) -> str:
-    """SHA-256 of the module's source, for run keys of models and methods named by path."""
+    """SHA-256 of the module's source, for run keys of models and methods from outside skelbench."""
     if plugin.module.endswith(".py"):
         return hashlib.sha256(Path(plugin.module).read_bytes()).hexdigest()
     spec = importlib.util.find_spec(plugin.module)

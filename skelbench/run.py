@@ -147,6 +147,10 @@ def _supervised(request: RunRequest, place: int, cell: Cell, sink: Sink) -> RunR
 
 def _one(cell: Cell, overwrite: str, sink: Sink, fabric: Fabric | None) -> RunResult:
     """Run one cell, unless it is done or another run is at it; the other processes are told whether."""
+    finished = None if overwrite == "always" else _kept(cell)
+    if finished is not None:  # known without the lock, which a folder of somebody else may not allow
+        _announce(fabric, begins=False)
+        return finished
     cell.folder.mkdir(parents=True, exist_ok=True)
     with _locked(cell.folder) as free:
         if not free:

@@ -20,6 +20,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "mynet.py").write_text(MODEL)
     (folder / "mynet.toml").write_text('title = "Mine"\n')
     (folder / "helper.py").write_text("raise RuntimeError('listing must not import')\n")
+    for name in [name for name in sys.modules if name.split(".")[0] == "stranger"]:
+        monkeypatch.delitem(sys.modules, name)  # of another test, whose files lay elsewhere
     monkeypatch.syspath_prepend(str(tmp_path))
     point = EntryPoint("any", "stranger.nets", "skelbench.models")
     monkeypatch.setattr(registry, "entry_points", lambda group: EntryPoints([point]).select(group=group))
@@ -38,6 +40,14 @@ def test_listing_imports_nothing(package: Path) -> None:
 
 def test_a_plug_in_of_another_package_loads_by_name(package: Path) -> None:
     assert registry.load(registry.find("models", "mynet"), ("build",)).build() == 7
+
+
+def test_what_comes_from_outside_is_known_and_its_source_has_a_digest(package: Path) -> None:
+    mine, own = registry.find("models", "mynet"), registry.find("models", "lite")
+    assert (mine.foreign, own.foreign) == (True, False)
+    before = registry.digest(mine)
+    (package / "mynet.py").write_text(MODEL + "# changed\n")
+    assert registry.digest(mine) != before
 
 
 def test_a_path_works_where_a_name_does(tmp_path: Path) -> None:

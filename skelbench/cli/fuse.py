@@ -63,7 +63,7 @@ def _request(given: dict[str, Any]) -> FuseRequest:
     if count is not None and given["seed"]:
         raise click.UsageError("--seeds N takes the seeds 0 to N-1, --seed S takes S: give one of them.")
     try:
-        weights = tuple(float(part) for part in text.split(",")) if text and text != "learnt" else ()
+        weights = tuple(float(part) for part in text.split(",")) if text not in (None, "learnt") else ()
     except ValueError as error:
         raise click.UsageError(f"--weights {text}: expected numbers with commas between them, or `learnt`.") from error
     return FuseRequest(

@@ -39,6 +39,7 @@ def test_its_json_has_documented_keys(skelbench, streams) -> None:
     ("options", "words"),
     [
         (("--weights", "a,b"), "expected numbers with commas"),
+        (("--weights", ""), "expected numbers with commas"),
         (("--weights", "learnt"), "--tune"),
         (("--weights", "nan,1"), "numbers of at least 0"),
         (("--by", "votes"), "logits"),

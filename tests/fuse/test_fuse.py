@@ -107,6 +107,19 @@ def test_given_weights_belong_to_the_runs_as_they_were_named(streams) -> None:
     assert equal[0].folder != result.folder
 
 
+def test_the_command_of_a_record_gives_weights_to_their_last_digit(streams) -> None:
+    (result, *_) = fuse(FuseRequest(runs=streams, weights=(0.123456789, 1e-7)))
+    assert "--weights 0.123456789,1e-07" in result.record.command
+
+
+def test_seeds_are_fused_in_the_order_of_their_numbers(scored_run) -> None:
+    for name in ("joint", "bone"):
+        for seed in (10, 2):
+            scored_run(streams=(name,), seed=seed)
+    folders = {str(path.parent.parent) for path in Path().resolve().rglob("record.json")}
+    assert [result.record.seed for result in fuse(FuseRequest(runs=tuple(folders)))] == [2, 10]
+
+
 def test_the_command_of_a_record_names_its_runs_by_key(streams) -> None:
     (result, *_) = fuse(FuseRequest(runs=streams, by="softmax"))
     keys = [Path(folder).name for folder in streams]

@@ -111,6 +111,16 @@ def test_the_same_command_says_that_it_is_done() -> None:
     assert again.record.checkpoint_sha256 == first.record.checkpoint_sha256
 
 
+def test_what_is_done_is_said_where_nothing_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    one(request())
+
+    def refused(folder: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr("skelbench.run._locked", refused)
+    assert "done already" in one(request()).message
+
+
 def test_a_run_of_other_code_is_said_and_kept() -> None:
     path = one(request()).folder / "record.json"
     table = json.loads(path.read_text())
