@@ -155,9 +155,10 @@ class PartData:
         for step in range(self.steps):
             whole = groups[step * size : (step + 1) * size]
             progress = (epoch + step / self.steps) / max(epochs, 1)
-            for piece in np.array_split(whole, share.pieces)[share.first : share.first + share.count]:
+            for number in range(share.first, share.first + share.count):
+                piece = _part(whole, number, share.pieces)
                 if piece.size:
-                    places = _part(piece, share).ravel()
+                    places = _part(piece, share.process, share.processes).ravel()
                     batch = self._batch(places, clips, turn, group=groups.shape[1], progress=progress)
                     yield replace(batch, whole=whole.size)
 
@@ -273,11 +274,11 @@ def part_data(
     )
 
 
-def _part(piece: np.ndarray, share: Share) -> np.ndarray:
-    """One process's part of a piece, neighbours two by two, so that those that are mixed stay together."""
-    pairs = -(-len(piece) // 2)
-    begin, end = (2 * -(-pairs * place // share.processes) for place in (share.process, share.process + 1))
-    return piece[begin:end]
+def _part(samples: np.ndarray, place: int, count: int) -> np.ndarray:
+    """One of so many parts, cut between pairs of neighbours, so that those that are mixed stay together."""
+    pairs = -(-len(samples) // 2)
+    begin, end = (2 * -(-pairs * number // count) for number in (place, place + 1))
+    return samples[begin:end]
 
 
 def _side_by_side(clip: Clip) -> Clip:

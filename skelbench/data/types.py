@@ -57,7 +57,7 @@ class Batch:
 class Share:
     """Which samples of each step are wanted: of some of the equal pieces that it is cut into, one process's part."""
 
-    pieces: int = 1  # that a step is cut into, in its order; those of the first ones may be a sample larger
+    pieces: int = 1  # that a step is cut into, in its order and between pairs; the first ones may be larger
     first: int = 0  # the first piece wanted
     count: int = 1  # pieces wanted from there on; each makes a batch
     processes: int = 1  # that work on each piece together

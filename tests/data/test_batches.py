@@ -321,6 +321,15 @@ def test_the_gpu_makes_the_same_batches(make_part: MakePart, make_set: Any, make
         torch.testing.assert_close(one.clips[0].x, other.clips[0].x.cpu(), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("pieces", [2, 3, 5])
+def test_pieces_of_a_step_keep_mixed_neighbours_together(make_part: MakePart, pieces: int) -> None:
+    part = make_part([(1, 9)] * 14, batch=14)
+    (whole,) = part.train_batches(5, 0, 3, 8)
+    parts = list(part.train_batches(5, 0, 3, 8, share=Share(pieces, 0, pieces)))
+    assert torch.equal(torch.cat([batch.index for batch in parts]), whole.index)
+    assert all(len(batch.index) % 2 == 0 for batch in parts)
+
+
 @pytest.mark.parametrize("processes", [2, 3, 5])
 @pytest.mark.parametrize("pieces", [1, 2])
 def test_processes_share_each_piece_and_mixed_neighbours_stay_together(
