@@ -107,6 +107,8 @@ def _chosen(request: FuseRequest) -> tuple[list[list[Scored]], tuple[float, ...]
             continue
         if keys.setdefault(record.key, {}).setdefault((record.seed, record.fold), path) != path:
             raise UsageError(f"{path} is seed {record.seed} of {record.key[:8]}, which is given twice.")
+    if paths and not keys:
+        raise UsageError(f"None of the runs has seed {', '.join(map(str, request.seeds))}.")
     given = request.weights or (1.0,) * len(keys)
     _check(request, keys, given)
     order = sorted(zip(keys, given, strict=True), key=lambda pair: _order(keys[pair[0]]))

@@ -60,7 +60,8 @@ def main() -> None:
         sys.stderr.close()
         code = 0
     except OSError as error:
-        code = _say(error, 1)
+        where = f"{error.filename}: {error.strerror}." if error.filename and error.strerror else str(error)
+        code = _say(OSError(where), 1, error)
     except Exception as error:
         code = _say(RuntimeError(f"{type(error).__name__}: {error} (a bug; `skelbench -v ...` shows where)"), 1, error)
     sys.exit(code if isinstance(code, int) else 0)

@@ -97,7 +97,7 @@ def _points(value: float | None, metric: str) -> str:
 
     if value is None:
         return "not defined"
-    return f"{value:+.4g}" if metric in PLAIN else f"{100 * value:+.2f} points"
+    return f"{value:+.4g}" if metric in PLAIN else f"{round(100 * value, 2) + 0.0:+.2f} points"  # no -0.00
 
 
 def _span(bounds: tuple[float, float], metric: str) -> str:

@@ -2,6 +2,8 @@ import json
 
 import pytest
 
+from skelbench.cli.compare import _points
+
 
 def test_two_runs_are_set_against_each_other(skelbench, scored_run) -> None:
     a, b = (
@@ -26,6 +28,13 @@ def test_two_runs_are_set_against_each_other(skelbench, scored_run) -> None:
     same = skelbench("compare", a, a)
     assert "not told apart" in same.out
     assert "nothing differs" in same.out
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(-1e-17, "+0.00 points"), (-0.0104, "-1.04 points"), (None, "not defined")]
+)
+def test_a_difference_of_nothing_has_no_minus(value: float | None, text: str) -> None:
+    assert _points(value, "top1") == text
 
 
 def test_one_seed_a_side_says_that_it_is_one(skelbench, scored_run) -> None:

@@ -261,6 +261,7 @@ def test_what_does_not_fit_together_is_refused(streams, scored_run) -> None:
     joint, bone = streams
     refused(joint, words="1 run to fuse; expected at least two")
     refused(joint, f"{bone}/seed1", words="lacks seed 0, which others have")
+    refused(joint, bone, words="None of the runs has seed 7", seeds=(7,))
     refused(joint, bone, words="3 weights for 2 runs", weights=(1.0, 1.0, 1.0))
     refused(joint, bone, words="numbers of at least 0, not all 0", weights=(1.0, -1.0))
     refused(joint, bone, words="numbers of at least 0, not all 0", weights=(0.0, 0.0))
