@@ -39,7 +39,7 @@ from skelbench.data.geometry import (
 )
 from skelbench.data.sampling import SAMPLING
 
-__all__ = ["ANYWHERE", "LATE", "OPERATIONS", "SAMPLING", "ZERO", "Operation"]
+__all__ = ["ANYWHERE", "INSIDE", "LATE", "OPERATIONS", "SAMPLING", "ZERO", "Operation"]
 
 ZERO = "zero"  # where a list begins with it, the set is read as one without missing joints
 
@@ -65,4 +65,6 @@ OPERATIONS: Mapping[str, Operation] = {
     ZERO: Operation(draw_zero, apply_zero),
 }
 ANYWHERE = frozenset({"scale", "random-move", "reverse", "drop-joints", ZERO})  # also after the streams
+# sampling steps that read no frame after a sample's end
+INSIDE = frozenset({"resample", "crop-resize", "sorted-draw", "linspace", "uniform-segments"})
 LATE = frozenset({"reverse"})  # not before the sampling step, which asks which frames show somebody

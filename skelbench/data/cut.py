@@ -9,7 +9,7 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 from torch.nn.functional import pad
 
-from skelbench.data.clips import ANYWHERE, LATE, OPERATIONS, SAMPLING, ZERO
+from skelbench.data.clips import ANYWHERE, INSIDE, LATE, OPERATIONS, SAMPLING, ZERO
 from skelbench.data.ragged import Frames, interpolate
 from skelbench.data.rows import Rows, Seen
 from skelbench.data.streams import compute_streams
@@ -119,8 +119,8 @@ def cut(
         x = _whole(source, rows.length) if x is None else x
         if step.draw is not None:
             x = OPERATIONS[step.name].apply(x, step.draw(here, *step.arguments))
-        elif whole and blank == 0:  # zeros go on after the sample's end, also after the longest of a batch
-            x = compute_streams(pad(x, (0, 0, 0, 1)), *streams)[:, :, :-1]
+        elif whole and blank == 0:
+            x = compute_streams(_lengthened(x, rows.length, steps[place:]), *streams)[:, :, :-1]
         else:
             x = compute_streams(x, *streams)
     return (_whole(source, rows.length) if x is None else x), start
@@ -138,6 +138,18 @@ def _resample(x: Tensor, positions: Tensor, length: Tensor, blank: float) -> Ten
     one, other = _pick(x, low), _pick(x, torch.minimum(low + (share > 0), last))
     between = torch.lerp(one, other, share[:, None, :, None])
     return torch.where(between.isnan(), torch.fmax(one, other), between)
+
+
+def _lengthened(x: Tensor, length: Tensor, steps: Sequence[Bound]) -> Tensor:
+    """Whole samples of zeros for NaN, and a frame after the longest, as the motion of each one's last frame needs them.
+
+    Where the sampling step reads frames after a sample's end, zeros follow it, and motion jumps there; else the last
+    frame goes on, as motion is computed on arrays that end with the sample.
+    """
+    if INSIDE.isdisjoint(step.name for step in steps):
+        return pad(x, (0, 0, 0, 1))
+    frames = torch.arange(x.shape[2] + 1, device=x.device)
+    return _pick(x, torch.minimum(frames, (length - 1)[:, None]))
 
 
 def _pick(x: Tensor, frames: Tensor) -> Tensor:

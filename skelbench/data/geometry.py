@@ -130,9 +130,7 @@ def draw_minmax(rows: Rows) -> Boxes:
     return Boxes(rows.sample, rows.length)
 
 
-def apply_minmax(
-    x: Float32[Tensor, "rows c frames joints"], boxes: Boxes
-) -> Float32[Tensor, "rows c frames joints"]:
+def apply_minmax(x: Float32[Tensor, "rows c frames joints"], boxes: Boxes) -> Float32[Tensor, "rows c frames joints"]:
     """Fit the rows of each sample into one box; NaN stays, and a sample of nothing else does too."""
     after = torch.arange(x.shape[2], device=x.device) >= boxes.frames[:, None]
     out = x.isnan() | after[:, None, :, None]  # with zeros for NaN, what follows the sample's end is seen

@@ -88,6 +88,8 @@ def _exact(sample: Sample) -> Prepared | None:
     values = sample.keypoints.take(poses, 0)
     values[poses == _NOBODY] = 0
     kept = values.reshape(len(values), -1).sum(1) != 0
+    if not kept.any():
+        return None
     poses, values = poses[kept], values[kept]
     # the authors know an absent body by coordinates that add up to 0
     poses[values.reshape(*poses.shape, -1).sum(2) == 0] = _NOBODY

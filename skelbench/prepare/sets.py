@@ -162,7 +162,7 @@ def _key(store: Store, steps: Sequence[str]) -> str:
 
 
 def _code() -> str:
-    """Digest of the modules that decide what a prepared set holds: these, the reader of stores, the steps' arguments."""
+    """Digest of what decides what a prepared set holds: this package, the reader of stores, the steps' arguments."""
     package = Path(__file__).parent.parent
     folders = (package / "prepare", package / "store")
     sources = [path.read_bytes() for folder in folders for path in sorted(folder.glob("*.py"))]

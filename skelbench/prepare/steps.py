@@ -32,11 +32,11 @@ def first(prepared: Prepared, persons: int) -> Prepared:
 
 
 def select_energy(prepared: Prepared, persons: int) -> Prepared:
-    """Keep the persons that move most, the liveliest first; among equals the one who appeared last.
+    """Keep the persons that move most, the liveliest first; among equals the one who appeared first.
 
     Energy is the standard deviation of x over all joints and frames in which they are seen, plus that of y, plus
     that of z (where there is one), in the unit of the data. Frames in which all joints of a person lie at 0 do not
-    count. Both rules are the source's.
+    count, as in the source, whose order of equals hangs on the processor.
 
     Raises:
         RecipeError: If the number is below 1.
@@ -50,7 +50,7 @@ def select_energy(prepared: Prepared, persons: int) -> Prepared:
     known = (prepared.known & (values != 0).any((2, 3))[..., None])[..., None]
     centred = values - _mean(values, known, (1, 2))
     energy = np.sqrt(_mean(centred**2, known, (1, 2))).sum((1, 2, 3))
-    return _persons(prepared, np.argsort(energy, kind="stable")[::-1][:keep])
+    return _persons(prepared, np.argsort(-energy, kind="stable")[:keep])
 
 
 def centre_first(prepared: Prepared, joint: int, lost: Lost = "later") -> Prepared:

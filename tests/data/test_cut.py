@@ -101,6 +101,8 @@ LISTS = [
     ["noise:0.1", "uniform-segments", "drop-joints:0.3"],
     ["random-move", "replay:30", "shear:0.5", "flip:0.5"],
     ["zero", "contiguous:9,zero,30", "random-move", "stream"],
+    ["zero", "random-move", "minmax", "sorted-draw"],
+    ["zero", "stream", "uniform-segments"],
 ]
 SHAPES = [(1, 9), (2, 4), (0, 3), (1, 1), (2, 17), (2, 30), (1, 0)]
 
@@ -172,3 +174,20 @@ def test_motion_jumps_at_the_end_of_a_sample_only_where_zeros_are_asked_for(make
         torch.testing.assert_close(x[:, 3], rows[4] - rows[3])
         torch.testing.assert_close(x[:, 4], -rows[4] if jump else torch.zeros(3, 4))
         assert not x[:, 5:].any()
+
+
+@pytest.mark.parametrize("sampling", ["uniform-segments:20", "linspace:20", "sorted-draw:20", "resample:1,20"])
+def test_motion_of_whole_samples_ends_with_them_where_no_frame_after_them_is_read(
+    make_part: MakePart, sampling: str
+) -> None:
+    gone = {(0, 0): slice(2, 3)}
+    for shapes in ([(1, 5)], [(1, 5), (1, 9)]):
+        steps = ["zero", "stream", sampling]
+        part = make_part(shapes, test_clips=steps, streams=["joint-motion"], unseen=gone)
+        rows = torch.nan_to_num(part.frames.rows[:5])
+        x = next(part.batches()).clips[0].x[0]
+        expected = torch.cat([rows.diff(dim=0), torch.zeros(1, *rows.shape[1:])])
+        least, most = (getattr(expected, end)(0).values for end in ("min", "max"))
+        assert (x.amin(1) >= least - 1e-6).all()
+        assert (x.amax(1) <= most + 1e-6).all()
+        assert (x == 0).all(2).all(0).any()  # the last frame's, as nothing jumps there

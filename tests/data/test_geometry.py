@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from skelbench.data.geometry import (
+    Boxes,
     Mirroring,
     Move,
     View,
@@ -120,20 +121,32 @@ def test_every_channel_is_fitted_into_its_box(make_rows: MakeRows) -> None:
     torch.testing.assert_close(fitted, (x - low) / (high - low) * 2 - 1)
 
 
+def boxes(sample: list[int], x: torch.Tensor) -> Boxes:
+    return Boxes(torch.tensor(sample), torch.full((len(sample),), x.shape[2]))
+
+
+def test_what_follows_a_samples_end_does_not_widen_the_box() -> None:
+    x = drawn(1, 3, 5, 4) + 3
+    longer = torch.cat([x, torch.zeros(1, 3, 7, 4)], 2)
+    fitted = apply_minmax(longer, Boxes(torch.tensor([0]), torch.tensor([5])))
+    assert torch.equal(fitted[:, :, :5], apply_minmax(x, boxes([0], x)))
+
+
 def test_persons_of_a_sample_share_their_box() -> None:
     x = drawn(3, 3, 5, 4)
-    fitted = apply_minmax(x, torch.tensor([0, 1, 1]))
-    together = apply_minmax(torch.cat([x[1], x[2]], 1)[None], torch.tensor([0]))[0]
+    fitted = apply_minmax(x, boxes([0, 1, 1], x))
+    both = torch.cat([x[1], x[2]], 1)[None]
+    together = apply_minmax(both, boxes([0], both))[0]
     assert torch.equal(fitted[1:], torch.stack(together.split(5, 1)))
-    assert torch.equal(fitted[:1], apply_minmax(x[:1], torch.tensor([0])))
+    assert torch.equal(fitted[:1], apply_minmax(x[:1], boxes([0], x)))
 
 
 def test_what_is_missing_does_not_widen_the_box() -> None:
     x = drawn(1, 3, 5, 4)
     longer = torch.cat([x, torch.full((1, 3, 7, 4), NAN)], 2)
     nobody = torch.full_like(longer, NAN)
-    fitted = apply_minmax(torch.cat([longer, nobody, nobody]), torch.tensor([0, 0, 1]))
-    assert torch.equal(fitted[0, :, :5], apply_minmax(x, torch.tensor([0]))[0])
+    fitted = apply_minmax(torch.cat([longer, nobody, nobody]), boxes([0, 0, 1], longer))
+    assert torch.equal(fitted[0, :, :5], apply_minmax(x, boxes([0], x))[0])
     assert fitted[0, :, 5:].isnan().all()
     assert fitted[1:].isnan().all()
 
@@ -143,7 +156,7 @@ def test_a_flat_channel_lies_in_the_middle(jitter: float) -> None:
     x = drawn(2, 3, 1, 4)
     x[0, 2] = 3 + jitter * drawn(4)
     x[1] = 0.5
-    fitted = apply_minmax(x, torch.tensor([0, 1]))
+    fitted = apply_minmax(x, boxes([0, 1], x))
     assert fitted[0, 2].abs().max() <= 1e-6
     assert not fitted[1].any()
     assert fitted.isfinite().all()

@@ -193,6 +193,13 @@ def test_a_window_of_a_filled_sample_may_lie_in_the_filling(make_rows: MakeRows)
     assert torch.equal(short[:2000], (torch.arange(8) % 5).expand(2000, -1))
 
 
+def test_a_window_longer_than_the_filled_sample_has_missing_frames_around_it(make_rows: MakeRows) -> None:
+    rows = make_rows([5] * 2000)
+    zeros, replayed = (draw_contiguous(rows, 14, filling, 10) for filling in ("zero", "replay"))
+    assert torch.bincount(-zeros[:, 0]).tolist() == pytest.approx([400] * 5, rel=0.2)
+    assert torch.equal(replayed, torch.where((zeros >= 0) & (zeros < 10), zeros % 5, -1))
+
+
 def test_a_shift_puts_the_seen_stretch_anywhere(make_rows: MakeRows) -> None:
     rows = make_rows([6] * 2000)
     two, four = torch.full((2000,), 2), torch.full((2000,), 5)

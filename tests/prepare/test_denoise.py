@@ -236,6 +236,14 @@ def test_missing_joints_neither_make_a_person_lively_nor_wide() -> None:
     assert there.mean() > 0.8
 
 
+def test_actors_of_whom_all_lies_at_zero_are_nobody_in_either_way() -> None:
+    sample = recording((1, span(0, 20), 0.1), (2, span(20, 40), 0.1))
+    nowhere = replace(sample, keypoints=np.zeros_like(sample.keypoints))
+    for mode in MODES:
+        prepared = prepare(nowhere, [f"ctr-denoise:{mode}", "centre-first:1"])
+        assert prepared.keypoints.shape[:2] == (0, 0)
+
+
 def test_bodies_that_show_nothing_are_nobody_in_the_honest_way() -> None:
     sample = recording((1, span(0, 20), 0.3), (2, span(0, 20), 0.1))
     sample.keypoints[sample.person == 2] = np.nan

@@ -1,7 +1,9 @@
 import logging
 import os
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 from skelbench.prepare import PreparedSet, prepare, prepare_set
-from skelbench.prepare.cache import CacheError, publish, read_arrays, write_arrays
+from skelbench.prepare.cache import CacheError, Fill, publish, read_arrays, write_arrays
 from skelbench.store.reader import Store, open_store
 
 STEPS = ["by-id", "clip"]
@@ -106,6 +108,31 @@ def test_a_store_whose_file_changed_is_prepared_again(store: Store, tmp_path: Pa
     changed = prepare_set(open_store(store.path), range(4), STEPS, cache)
     assert len(entries(cache)) == 2
     assert np.array_equal(block(changed, 0), prepare(open_store(store.path)["a"], STEPS).keypoints, equal_nan=True)
+
+
+def test_a_changed_byte_is_seen_though_the_file_keeps_its_time(store: Store, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    prepare_set(store, range(4), STEPS, cache)
+    shard = store.path / "poses-000.h5"
+    times, data = shard.stat(), bytearray(shard.read_bytes())
+    data[data.find(store["a"].keypoints.tobytes()) + 3] ^= 0x80
+    time.sleep(0.02)  # the clock of files is a coarse one
+    shard.write_bytes(data)
+    os.utime(shard, ns=(times.st_atime_ns, times.st_mtime_ns))
+    changed = prepare_set(open_store(store.path), range(4), STEPS, cache)
+    assert np.array_equal(block(changed, 0), prepare(open_store(store.path)["a"], STEPS).keypoints, equal_nan=True)
+
+
+def test_an_entry_deleted_the_moment_it_was_written_is_made_in_memory(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deleting(folder: Path, fill: Fill) -> Path:
+        written = write_arrays(folder, fill)
+        shutil.rmtree(written)
+        return written
+
+    monkeypatch.setattr("skelbench.prepare.sets.write_arrays", deleting)
+    assert same_sets(prepare_set(store, range(4), STEPS, tmp_path / "cache"), prepare_set(store, range(4), STEPS, None))
 
 
 @pytest.mark.parametrize("name", ["keypoints.bin", "shape.npy", "seen.npy", "index.json"])

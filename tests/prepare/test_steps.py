@@ -371,6 +371,19 @@ def test_a_bone_is_taken_from_the_first_frame_that_shows_both_ends() -> None:
     np.testing.assert_allclose(spine / np.linalg.norm(spine), [0, 0, 1], atol=1e-6)
 
 
+def test_lost_joints_may_stand_at_the_origin_as_in_the_arrays_of_the_sources() -> None:
+    keypoints = drawn(2, 4, 4, 3)
+    keypoints[0, 0, 0] = np.nan
+    sample = prepared_of(keypoints)
+    assert centre_first(sample, 0, "zero") is sample
+    np.testing.assert_array_equal(centre_first(sample, 1, "zero").keypoints, centre_first(sample, 1).keypoints)
+    turned = rotate(sample, 0, 1, 2, 2, "zero").keypoints
+    spine = turned[0, 0, 1]  # from the origin, where joint 0 is taken to be
+    np.testing.assert_allclose(spine / np.linalg.norm(spine), [0, 0, 1], atol=1e-6)
+    still = rotate(prepared_of(np.where(np.arange(4)[:, None] < 2, np.nan, keypoints)), 0, 1, 0, 1, "zero")
+    assert np.array_equal(still.keypoints[:, :, 2:], keypoints[:, :, 2:])  # both ends lost: no bone
+
+
 def test_rotate_needs_three_channels_and_joints_that_there_are() -> None:
     with pytest.raises(RecipeError, match="rotate: joints have 2 channels, expected 3"):
         rotate(prepared_of(drawn(1, 2, 4, 2)), 0, 1, 2, 3)
