@@ -6,12 +6,12 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.measure import Measured, rounds
+from benchmarks.measure import Measured, Work, rounds
 from benchmarks.works import WORKS
 
 HERE = Path(__file__).parent
@@ -54,14 +54,14 @@ def _arguments() -> argparse.Namespace:
     return asked
 
 
-def table(measured: Sequence[Measured]) -> str:
+def table(measured: Sequence[Measured], works: Mapping[str, Work] = WORKS) -> str:
     """Markdown, a row a way."""
     lines = [
         "| work | way | × the first way | clips/s | MB/s | peak MB | limit |",
         "| --- | --- | --: | --: | --: | --: | --- |",
     ]
     for one in measured:
-        work = WORKS[one.work]
+        work = works[one.work]
         first = one.way == work.ways[0].name
         spread = "" if first else f" ({min(one.ratios):.1f} to {max(one.ratios):.1f})"
         rate = f"{one.megabytes / one.second:.0f}" if one.megabytes else "–"

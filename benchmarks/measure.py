@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ class Done:
 
     items: int
     megabytes: float = 0.0  # of raw data, 10^6 bytes each; 0 where there is none
-    digest: str = ""  # of the values it found; ways that give one must give the same
+    digest: Callable[[], str] | None = None  # of the values it found, taken off the clock; all must be the same
 
 
 Timed = Callable[[], Done]
@@ -43,10 +43,10 @@ class Work:
     name: str
     what: str  # for the table
     items: str  # what is counted
-    make: Callable[[Path], None]  # the raw data
+    make: Callable[[Path], object]  # of the raw data, into this folder
     ways: tuple[Way, ...]  # the first is the peers'; the others are measured against it
     limit: str  # what no way can pass, with its source
-    must: dict[str, float] = field(default_factory=dict)  # the least ratio that is wanted of a way
+    child: tuple[str, ...] = ("benchmarks.one",)  # the module that runs one way, and its arguments
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Measured:
         return statistics.median(self.ratios)
 
 
-def rounds(work: Work, folder: Path, count: int, log: Callable[[str], None]) -> list[Measured]:
+def rounds(work: Work, folder: Path, count: int, log: Callable[[str], object]) -> list[Measured]:
     """Measure all ways of a work, in turns.
 
     Args:
@@ -118,7 +118,7 @@ def _measured(work: str, way: str, runs: Sequence[dict[str, Any]], first: Sequen
 def _run(work: Work, way: Way, raw: Path) -> dict[str, Any]:
     """One run, in a process of its own."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
-    command = [sys.executable, "-m", "benchmarks.one", work.name, way.name, str(raw)]
+    command = [sys.executable, "-m", *work.child, work.name, way.name, str(raw)]
     done = subprocess.run(command, env={**os.environ, **threads}, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{work.name}, {way.name}: {done.stderr[-2000:]}")
@@ -137,7 +137,8 @@ def run_here(way: Way, raw: Path) -> dict[str, Any]:
     seconds = time.perf_counter() - begin
     who = (resource.RUSAGE_SELF, *([resource.RUSAGE_CHILDREN] * (way.cores > 1) * way.cores))
     peak = sum(resource.getrusage(one).ru_maxrss for one in who) / 1e3
-    return {"seconds": seconds, "peak": peak, **vars(done)}
+    digest = done.digest() if done.digest else ""
+    return {"seconds": seconds, "peak": peak, "items": done.items, "megabytes": done.megabytes, "digest": digest}
 
 
 def emptied(folder: Path) -> Path:
