@@ -46,7 +46,12 @@ class Scanned(NamedTuple):
 
 def _compiled(function: Function) -> Function:
     """The function as machine code, kept on the disk; what a checker of types has put around it goes."""
-    return cast(Function, numba.njit(cache=True, nogil=True)(inspect.unwrap(function)))
+    plain = inspect.unwrap(function)
+    try:
+        compiled = numba.njit(cache=True, nogil=True)(plain)
+    except RuntimeError:  # no folder may be written: it is compiled in each process
+        compiled = numba.njit(nogil=True)(plain)
+    return cast(Function, compiled)
 
 
 def scan(text: bytes, begin: int, n_frames: int) -> Scanned | None:
