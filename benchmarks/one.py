@@ -5,13 +5,13 @@ import sys
 from pathlib import Path
 
 from benchmarks.measure import run_here
-from benchmarks.works import WORKS
+from benchmarks.works import GROWTH, WORKS
 
 
 def main() -> None:
     """Arguments: names of the work and of the way, and the folder of the raw data."""
     name, wanted, raw = sys.argv[1:]
-    way = next(way for way in WORKS[name].ways if way.name == wanted)
+    way = next(way for way in (WORKS | GROWTH)[name].ways if way.name == wanted)
     print(json.dumps(run_here(way, Path(raw))))  # noqa: T201  (what the caller reads)
 
 

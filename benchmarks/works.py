@@ -14,6 +14,7 @@ from benchmarks.measure import Done, Timed, Way, Work, emptied
 
 FAST = ("numba", "isal", "orjson")
 FEW, MANY = 300, 1200  # clips
+SIZES = (300, 1000, 3000, 10_000)  # clips
 
 
 def _megabytes(folder: Path) -> float:
@@ -65,7 +66,8 @@ def _clip(prepared: Any, place: int) -> np.ndarray:
     persons, frames, first = (int(each[place]) for each in (prepared.persons, prepared.frames, prepared.first))
     block = prepared.keypoints[first : first + persons * frames]
     clip = block.reshape(persons, frames, *block.shape[1:]).swapaxes(2, 3)
-    return np.nan_to_num(clip[: idioms.SLOTS, : idioms.FRAMES])
+    kept: np.ndarray = np.nan_to_num(clip[: idioms.SLOTS, : idioms.FRAMES])
+    return kept
 
 
 def digest_of(clips: Iterable[np.ndarray]) -> str:
@@ -94,17 +96,19 @@ def _inflate_alone(raw: Path) -> Timed:
     return work
 
 
-def _zip_to_store(raw: Path, *, workers: int = 1) -> Timed:
-    """A zip to a verified store."""
+def _to_store(raw: Path, *, workers: int = 1, warm: bool = True) -> Timed:
+    """A folder or a zip to a verified store."""
     out = raw.with_name("store")
-    plain = _megabytes(raw.with_name(raw.name + "-files"))
+    files = raw.with_name(raw.name + "-files")
+    size = _megabytes(files if files.is_dir() else raw)
 
     def work() -> Done:
         """Convert."""
         report = _converted(raw, "ntu60", emptied(out), workers)
-        return Done(report.samples, plain)
+        return Done(report.samples, size)
 
-    work()
+    if warm:
+        work()
     return work
 
 
@@ -279,8 +283,8 @@ def _works() -> Iterator[Work]:
         make=_kinect(FEW, archive=True),
         ways=(
             Way("inflate alone", _inflate_alone),
-            Way("fast", _zip_to_store),
-            Way("fast, two processes", partial(_zip_to_store, workers=2), cores=2),
+            Way("fast", _to_store),
+            Way("fast, two processes", partial(_to_store, workers=2), cores=2),
         ),
         limit="inflating alone: 1",
     )
@@ -331,3 +335,22 @@ def _works() -> Iterator[Work]:
 
 
 WORKS = {work.name: work for work in _works()}
+
+
+def _growth() -> Iterator[Work]:
+    """One work at growing sizes; the clock runs from cold, as for a user."""
+    for clips in SIZES:
+        yield Work(
+            name=f"growth-{clips}",
+            what=f"{clips:,} NTU texts → store",
+            items="clips",
+            make=_kinect(clips),
+            ways=(
+                Way("one process", partial(_to_store, warm=False)),
+                Way("two processes", partial(_to_store, workers=2, warm=False), cores=2),
+            ),
+            limit="",
+        )
+
+
+GROWTH = {work.name: work for work in _growth()}
