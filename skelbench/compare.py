@@ -12,7 +12,7 @@ from skelbench.errors import RunError, UsageError
 from skelbench.evaluate import Predictions
 from skelbench.metrics import LOWER_IS_BETTER, average_precision, score
 from skelbench.record import Record
-from skelbench.scored import Scored, aligned, check_same_scored, find_records, load_scored
+from skelbench.scored import Scored, aligned, check_same_protocol, check_same_scored, find_records, load_scored
 
 MIN_SEEDS = 3  # fewer say nothing of the spread between seeds
 
@@ -174,6 +174,7 @@ def _side(name: str) -> Side:
 
 def _check(a: Side, b: Side) -> None:
     """Refuse to compare what did not score the same."""
+    check_same_protocol(*((side.runs[0].path, side.first) for side in (a, b)))
     folds = {run.record.fold: run for run in a.runs}
     for run in (*a.runs, *b.runs):
         if run.record.fold not in folds:

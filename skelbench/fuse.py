@@ -29,7 +29,15 @@ from skelbench.record import (
     write_record,
     write_whole,
 )
-from skelbench.scored import PREDICTIONS, Scored, aligned, check_same_scored, find_records, load_scored
+from skelbench.scored import (
+    PREDICTIONS,
+    Scored,
+    aligned,
+    check_same_protocol,
+    check_same_scored,
+    find_records,
+    load_scored,
+)
 from skelbench.standing import RECORD
 from skelbench.workspace import runs_folder
 
@@ -82,27 +90,29 @@ def fuse(request: FuseRequest, *, dry_run: bool = False) -> list[Fused]:
     """
     members, given = _chosen(request)
     results = []
-    for group in members:
+    for group in members:  # nothing is written before all of them are known to fit
         predictions, fusion = _fused(group, given, request)
         record = _record(group, predictions, fusion)
         folder = request.out / _folder(record)
         content = predictions_bytes(predictions)
         record = record.model_copy(update={"predictions_sha256": hashlib.sha256(content).hexdigest()})
         there = _standing(folder, record, overwrite=request.overwrite)
-        if there is None and not dry_run:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_whole(folder / PREDICTIONS, content)
-            write_record(folder / RECORD, record)
-        results.append(Fused(folder, there or record, fusion, there is None and not dry_run))
-    return results
+        results.append((Fused(folder, there or record, fusion, there is None and not dry_run), content))
+    for result, content in results:
+        if result.written:
+            result.folder.mkdir(parents=True, exist_ok=True)
+            write_whole(result.folder / PREDICTIONS, content)
+            write_record(result.folder / RECORD, result.record)
+    return [result for result, _ in results]
 
 
 def _chosen(request: FuseRequest) -> tuple[list[list[Scored]], tuple[float, ...]]:
     """The runs of each seed and fold, in the order of their streams, with the weights in that order."""
     paths = dict.fromkeys(path.resolve() for name in request.runs for path in find_records(name))
     keys: dict[str, dict[tuple[int, int | None], Path]] = {}
-    for path in paths:
-        record = read_record(path)
+    records = {path: read_record(path) for path in paths}
+    for path, record in records.items():
+        check_same_protocol(next(iter(records.items())), (path, record))
         if request.seeds and record.seed not in request.seeds:
             continue
         if keys.setdefault(record.key, {}).setdefault((record.seed, record.fold), path) != path:

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -125,23 +125,38 @@ def aligned(predictions: Predictions, ids: tuple[str, ...]) -> Predictions:
     )
 
 
+def check_same_protocol(first: tuple[Path, Record], other: tuple[Path, Record]) -> None:
+    """Refuse two records of another data set or protocol, before their seeds and folds are held against each other.
+
+    Raises:
+        UsageError: Naming which of the two differs.
+    """
+    _check_same(first, other, ("dataset", "protocol"))
+
+
 def check_same_scored(first: Scored, other: Scored) -> None:
     """Refuse to set two runs against each other that did not score the same things.
 
     Raises:
         UsageError: Naming what differs: data set, protocol, classes, or the samples and their targets.
     """
+    names = ("dataset", "protocol", "primary", "fold", "classes", "evaluated")
+    _check_same((first.path, first.record), (other.path, other.record), names)
+
+
+def _check_same(first: tuple[Path, Record], other: tuple[Path, Record], names: Sequence[str]) -> None:
+    """Refuse two records that differ in one of some fields."""
+    (path, record), (other_path, other_record) = first, other
     what: Mapping[str, tuple[object, object]] = {
-        name: (getattr(first.record, name), getattr(other.record, name))
-        for name in ("dataset", "protocol", "primary", "fold", "classes", "evaluated")
+        name: (getattr(record, name), getattr(other_record, name)) for name in names
     }
     for name, (one, two) in what.items():
         if one == two:
             continue
         if name == "classes":
-            told = f"other classes ({len(first.record.classes)} and {len(other.record.classes)})"
+            told = f"other classes ({len(record.classes)} and {len(other_record.classes)})"
         elif name == "evaluated":
             told = f"other samples or targets (digests {str(one)[:8]} and {str(two)[:8]})"
         else:
             told = f"another {name} ({one} and {two})"
-        raise UsageError(f"{first.path} and {other.path} scored {told}; numbers of both say nothing about each other.")
+        raise UsageError(f"{path} and {other_path} scored {told}; numbers of both say nothing about each other.")

@@ -52,16 +52,17 @@ class Running:
     def situation(self) -> str:
         """Samples, classes and chance, in a sentence."""
         split, task, parts = self.plan.split, self.parts.task, self.parts
-        metric, classes = split.protocol.metric, f"{len(task.classes)} classes"
+        metric, classes = split.protocol.metric, f", {len(task.classes)} classes" if task.classes else ""
         if task.kind == "single":
             occur = np.unique(np.concatenate([parts.train_items.target, parts.test_items.target])).size
-            classes = f"{occur} of {classes} occur" if occur < len(task.classes) else classes
+            classes = f", {occur} of {len(task.classes)} classes occur" if occur < len(task.classes) else classes
         if not self.scored:
-            return f"{self._which}{len(split.train)} training samples, {classes}"
+            return f"{self._which}{len(split.train)} training samples{classes}"
         samples = (
             f"{len(split.train)} training and {len(split.test)} {'validation' if split.carved else 'test'} samples"
         )
-        return f"{self._which}{samples}, {classes}; chance {metric} {100 * chance(metric, len(task.classes)):.1f} %"
+        guess = chance(metric, len(task.classes))
+        return f"{self._which}{samples}{classes}" + (f"; chance {metric} {100 * guess:.1f} %" if guess else "")
 
     @property
     def title(self) -> str:

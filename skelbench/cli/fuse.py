@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -52,7 +52,7 @@ def command(*, dry_run: bool, as_json: bool, **given: Any) -> None:
     for result in results:
         told = "not written (--dry-run)" if dry_run else "written" if result.written else "done already"
         seed = f"seed {result.record.seed}" + ("" if result.record.fold is None else f", fold {result.record.fold}")
-        click.echo(f"{seed}: {_value([_primary(result)], result)}; {told}\n  {result.folder / 'record.json'}")
+        click.echo(f"{seed}: {_value([_primary(result)], [result])}; {told}\n  {result.folder / 'record.json'}")
 
 
 def _request(given: dict[str, Any]) -> FuseRequest:
@@ -80,12 +80,19 @@ def _request(given: dict[str, Any]) -> FuseRequest:
 def _show(results: list[Fused]) -> None:
     """A line for each run, means over the seeds; then all of them fused."""
     first, fusion = results[0].record, results[0].fusion
-    over = f"mean over {len(results)} seeds" if len(results) > 1 else f"seed {first.seed}"
+    seeds, folds = ({getattr(result.record, name) for result in results} for name in ("seed", "fold"))
+    over = f"mean over {len(seeds)} seeds" if len(seeds) > 1 else f"seed {first.seed}"
+    over += f", {len(folds)} folds together" if len(folds) > 1 else ""
     click.echo(f"{first.dataset} {first.protocol}: {first.primary}, {over}; {fusion.weights} weights, by {fusion.by}")
-    if fusion.learnt is not None:
+    learnt = [result.fusion.learnt for result in results if result.fusion.learnt is not None]
+    if learnt:
+        counts = "/".join(str(count) for count in dict.fromkeys(one.n for one in learnt))
+        loss, equal = (
+            sum(each) / len(learnt) for each in zip(*((one.loss, one.loss_equal) for one in learnt), strict=True)
+        )
+        mean = "mean loss" if len(learnt) > 1 else "loss"
         click.echo(
-            f"learnt on {fusion.learnt.n} samples of the validation part: loss {fusion.learnt.loss:.4f}, "
-            f"with equal weights {fusion.learnt.loss_equal:.4f}"
+            f"learnt on {counts} samples of the validation part: {mean} {loss:.4f}, with equal weights {equal:.4f}"
         )
     click.echo()
     rows = []
@@ -98,24 +105,25 @@ def _show(results: list[Fused]) -> None:
                 "model": run.model,
                 "streams": "+".join(run.streams),
                 "weight": f"{weight:.4g}",
-                "alone": _value((one.alone for one in each), results[0]),
-                "the others": _value((one.left_out for one in each), results[0]),
+                "alone": _value((one.alone for one in each), results),
+                "the others": _value((one.left_out for one in each), results),
                 "control": _control(results, run.key),
             }
         )
-    rows.append({"run": "all fused", "alone": _value(map(_primary, results), results[0])})
+    rows.append({"run": "all fused", "alone": _value(map(_primary, results), results)})
     output.table(rows, rows[0])
     click.echo("\nthe others: fused without this run; control: seeds of this run fused with equal weights instead\n")
 
 
 def _control(results: list[Fused], key: str) -> str:
     """What seeds of one run give; where they are too few, how many there are."""
-    found = [control for result in results for control in result.fusion.controls if control.key == key]
+    pairs = [(control, result) for result in results for control in result.fusion.controls if control.key == key]
+    found, of = [control for control, _ in pairs], [result for _, result in pairs]
     wanted = len(results[0].fusion.runs)
     if not found:
         return f"needs {wanted} seeds"
     few = "" if found[0].members == wanted else f", needs {wanted}"
-    return f"{_value((control.value for control in found), results[0])} ({found[0].members} seeds{few})"
+    return f"{_value((control.value for control in found), of)} ({found[0].members} seeds{few})"
 
 
 def _primary(result: Fused) -> float | None:
@@ -123,13 +131,16 @@ def _primary(result: Fused) -> float | None:
     return result.record.metrics[result.record.primary].value
 
 
-def _value(values: Iterable[float | None], result: Fused) -> str:
-    """The mean over the seeds."""
+def _value(values: Iterable[float | None], results: Sequence[Fused]) -> str:
+    """The mean over the seeds; of several folds weighted by their samples, as on a board."""
     from skelbench.metrics import shown
 
-    each = list(values)
-    defined = [value for value in each if value is not None]
-    return shown(sum(defined) / len(defined) if len(defined) == len(each) else None, result.record.primary)
+    primary = results[0].record.primary
+    counts = [max(result.record.metrics[primary].n, 1) for result in results]
+    pairs = [(value, count) for value, count in zip(values, counts, strict=True) if value is not None]
+    if len(pairs) < len(results):
+        return shown(None, primary)
+    return shown(sum(value * count for value, count in pairs) / sum(counts), primary)
 
 
 def _json(result: Fused, *, dry_run: bool) -> dict[str, Any]:

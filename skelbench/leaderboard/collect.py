@@ -18,6 +18,7 @@ Scored: TypeAlias = tuple[int | None, str]  # fold, and digest of the (sample_id
 
 EVALUATIONS = ("supervised", "finetune", "linear")  # in the order of their tables
 POOLED = {"mean_class_accuracy": mean_class_accuracy, "macro_f1": macro_f1}  # functions of the confusion matrix
+ROOTS = {"rmse"}  # roots of a mean over samples
 
 
 @dataclass(frozen=True)
@@ -274,8 +275,8 @@ def _order(record: Record) -> tuple[str, str, tuple[str, ...], int, int]:
 def _pooled(folds: list[dict[str, Metric]], metric: str) -> float | None:
     """One value of all folds of a seed; of a single fold, its value to the last bit.
 
-    What the confusion matrix tells is that of all samples together; all else is the mean weighted by samples, which
-    for shares of samples is the same. None where a fold has no value.
+    What the confusion matrix or a mean square tells is that of all samples together; all else is the mean weighted by
+    samples, which for shares of samples is the same. None where a fold has no value.
     """
     parts = [fold[metric] for fold in folds if metric in fold]
     values = [part.value for part in parts if part.value is not None]
@@ -286,7 +287,8 @@ def _pooled(folds: list[dict[str, Metric]], metric: str) -> float | None:
     counts = [_counts(fold) for fold in folds]
     if metric in POOLED and all(one.size and one.shape == counts[0].shape for one in counts):
         return POOLED[metric](np.sum(counts, axis=0)).value
-    return float(np.average(values, weights=[max(part.n, 1) for part in parts]))
+    power = 2 if metric in ROOTS else 1
+    return float(np.average(np.power(values, power), weights=[max(part.n, 1) for part in parts]) ** (1 / power))
 
 
 def _counts(metrics: dict[str, Metric]) -> np.ndarray:

@@ -60,7 +60,8 @@ def results(part: Table, published: Sequence[Published]) -> Grid:
         A row for each run key, the best first; the rank is empty where a row is incomplete.
     """
     primary, others = part.first.primary, secondary(part)
-    places = ranks([row.values(primary) for row in part.rows if not row.problems])
+    values = [row.values(primary) for row in part.rows if not row.problems]
+    places = ranks(values, printed=lambda mean: number(mean, primary))
     apart = {title: cell for title, cell in WHERE_THEY_DIFFER.items() if same(part, cell) is None}
     head = ["rank", *NAMES, metric_title(primary), "over subjects", "control", *map(metric_title, others)]
     head += ["published", "difference", *apart, "incomplete", "key"]
@@ -113,14 +114,15 @@ def about(part: Table) -> str:
     done = [record for row in part.rows for record in row.done]
     if not done:
         return ""
-    primary, classes = done[0].primary, len(done[0].classes)
+    primary, classes = done[0].primary, f", {len(done[0].classes)} classes" if done[0].classes else ""
     counts = {record.fold: record.metrics[primary].n for record in done}
     folds = f" in {len(counts)} folds" if len(counts) > 1 else ""
-    chance = " or ".join(sorted({number(record.chance, primary) for record in done}))
+    guesses = sorted({number(record.chance, primary) for record in done if record.chance})  # 0: not defined
+    chance = f"; chance: {' or '.join(guesses)}" if guesses else ""
     unit = "" if primary in PLAIN else ", in percent"
     told = [
-        f"{sum(counts.values()):,} {done[0].scored} samples{folds}, {classes} classes",
-        f"Primary metric: {metric_title(primary)}{unit}; chance: {chance}",
+        f"{sum(counts.values()):,} {done[0].scored} samples{folds}{classes}",
+        f"Primary metric: {metric_title(primary)}{unit}{chance}",
     ]
     poses, carved = same(part, cells.poses), sorted({record.split.carved for record in done} - {""})
     told += [f"Poses: {poses}"] if poses else []

@@ -31,8 +31,8 @@ READING = (
     "of a seed.",
 )
 FOLDED = (
-    "The folds of a seed are pooled: what the confusion matrix tells is that of all samples together, all else is the "
-    "mean over the folds weighted by their samples."
+    "The folds of a seed are pooled: what the confusion matrix or a mean square tells is that of all samples together, "
+    "all else is the mean over the folds weighted by their samples."
 )
 
 

@@ -44,7 +44,7 @@ def test_its_json_has_documented_keys(skelbench, streams) -> None:
         (("--weights", "nan,1"), "numbers of at least 0"),
         (("--by", "votes"), "logits"),
         (("--seeds", "1", "--seed", "1"), "give one of them"),
-        (("--seed", "9"), "0 run"),
+        (("--seed", "9"), "None of the runs has seed 9"),
     ],
 )
 def test_wrong_options_are_exit_code_2(skelbench, streams, options, words) -> None:
@@ -58,3 +58,29 @@ def test_a_fusion_is_repeated_by_its_own_command_not_by_run(skelbench, streams) 
     again = skelbench("run", "--from", said[0]["record"])
     assert again.code == 1
     assert "skelbench fuse" in again.err or "by `skelbench run`" in again.err
+
+
+def test_folds_are_one_value_weighted_by_their_samples(skelbench, scored_run) -> None:
+    for fold, samples in ((0, 40), (1, 80)):
+        for name in ("joint", "bone"):
+            scored_run(streams=(name,), fold=fold, samples=samples, ids="st"[fold], skill=1.0 + fold)
+    folders = sorted({str(path.parents[1]) for path in Path("runs").rglob("record.json")})
+    found = [one["metrics"]["top1"] for one in json.loads(skelbench("fuse", *folders, "--json").out)]
+    assert [one["n"] for one in found] == [40, 80]
+    said = skelbench("fuse", *folders).out
+    assert "top1, seed 0, 2 folds together; equal weights" in said
+    together = sum(one["value"] * one["n"] for one in found) / 120
+    assert f"{100 * together:.2f} %" in next(line for line in said.splitlines() if line.startswith("all fused"))
+
+
+def test_the_loss_of_learnt_weights_is_the_mean_over_the_seeds(skelbench, streams, scored_run) -> None:
+    for folder in streams:
+        for path in sorted(Path(folder).glob("seed*/record.json")):
+            told = json.loads(path.read_text())
+            made = {"scored": "validation", "tunes": told["key"], "ids": "v", "samples": 80}
+            scored_run(streams=tuple(told["streams"]), seed=told["seed"], **made)
+    command = ("fuse", *streams, "--weights", "learnt")
+    learnt = [one["fusion"]["learnt"] for one in json.loads(skelbench(*command, "--json").out)]
+    loss, equal = (sum(one[name] for one in learnt) / 3 for name in ("loss", "loss_equal"))
+    wanted = f"learnt on 80 samples of the validation part: mean loss {loss:.4f}, with equal weights {equal:.4f}"
+    assert wanted in skelbench(*command).out

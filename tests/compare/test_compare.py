@@ -202,3 +202,9 @@ def test_of_a_run_and_a_fusion_the_settings_are_not_set_against_each_other(score
     assert "optim.lr" not in what
     (other,) = fuse(FuseRequest(runs=tuple(paths), weights=(1.0, 0.5)))
     assert {row.what for row in compare(str(other.folder), str(fused.folder)).differs} == {"fusion weights"}
+
+
+def test_another_protocol_is_named_before_its_folds(scored_run) -> None:
+    folded, other = scored_run(fold=0), scored_run(name="b", protocol="by-subject")
+    with pytest.raises(UsageError, match=r"scored another protocol \(xview and by-subject\)"):
+        compare(str(folded), str(other))

@@ -321,3 +321,17 @@ def test_folds_are_fused_each_for_itself(scored_run) -> None:
     folders = tuple(str(path.parent) for path in Path("runs").glob("*/*/*/*/seed0-fold0"))
     results = fuse(FuseRequest(runs=folders))
     assert [(result.record.fold, result.folder.name) for result in results] == [(0, "seed0-fold0"), (1, "seed0-fold1")]
+
+
+def test_another_protocol_is_named_before_its_folds(streams, scored_run) -> None:
+    folded = scored_run(streams=("bone",), protocol="by-subject", fold=0)
+    refused(f"{streams[0]}/seed0", str(folded), words=r"scored another protocol \(xview and by-subject\)")
+
+
+def test_where_one_seed_cannot_be_fused_none_is_written(streams, tuned) -> None:
+    tuned(2.0, 2.0)
+    for path in Path("runs").rglob("record.json"):
+        record = read_record(path)
+        if record.tunes is not None and record.seed == 2:
+            path.unlink()
+    refused(*streams, words="seed2/record.json: weights are never learnt on what is scored", learnt=True)

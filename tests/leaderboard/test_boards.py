@@ -103,6 +103,26 @@ def test_folds_are_pooled_within_a_seed(tmp_path: Path, keep: Keep) -> None:
     assert "928 test samples in 2 folds" in text
 
 
+def test_root_mean_squares_of_folds_are_pooled_as_of_all_samples(tmp_path: Path, keep: Keep) -> None:
+    score = {"primary": "rmse", "classes": [], "chance": 0.0}
+    keep(fold=0, further={"rmse": 3.0}, evaluated="1" * 64, **score)
+    keep(fold=1, further={"rmse": 4.0}, evaluated="2" * 64, **score)
+    assert row_of(page(tmp_path), "lite")["rmse"] == "3.536 (n = 1)"  # root of (9 + 16) / 2
+
+
+def test_of_a_score_neither_classes_nor_chance_are_said(tmp_path: Path, keep: Keep) -> None:
+    keep(primary="mae", classes=[], chance=0.0, further={"mae": 0.2})
+    assert "464 test samples. Primary metric: mae. Poses:" in page(tmp_path)
+
+
+def test_rows_of_a_small_unit_are_ranked_as_they_are_printed(tmp_path: Path, keep: Keep) -> None:
+    score = {"primary": "mae", "classes": [], "chance": 0.0}
+    keep(further={"mae": 1e-5}, **score)
+    keep(model="posestats", further={"mae": 4e-5}, **score)
+    text = page(tmp_path)
+    assert [row_of(text, name)["rank"] for name in ("lite", "posestats")] == ["1", "2"]
+
+
 def test_a_row_that_lacks_a_fold_stands_with_the_others(tmp_path: Path, keep: Keep) -> None:
     keep(fold=1, evaluated="2" * 64, model="posestats")
     keep(fold=0, evaluated="1" * 64)

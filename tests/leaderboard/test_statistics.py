@@ -41,6 +41,16 @@ def test_with_few_seeds_only_equal_print_ties() -> None:
     assert not separable([0.9], [0.90001])
 
 
+def test_ties_are_those_of_what_is_printed_whatever_the_unit() -> None:
+    def metres(value: float) -> str:
+        return f"{value:.4g}"
+
+    assert separable([1e-5], [4e-5], printed=metres)
+    assert not separable([26.53001], [26.53499], printed=metres)
+    assert ranks([[1e-5], [4e-5], [4e-5]], printed=metres) == [1, 2, 2]
+    assert ranks([[26.53001], [26.53499]], printed=metres) == [1, 1]
+
+
 def test_ranks_are_shared_with_the_row_that_opened_them() -> None:
     spread = [0.00, 0.01, 0.02]
     rows = [[base + step for step in spread] for base in (0.90, 0.895, 0.80, 0.795, 0.1)]

@@ -271,6 +271,13 @@ def test_the_preview_prints_every_value_and_writes_no_run() -> None:
     assert not Path("runs").exists()
 
 
+def test_of_a_metric_without_chance_none_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('[protocols.a]\ntitle="x"\nsource="me"\nmetric="map"\ntrain={subject=[1]}\ntest="rest"\n')
+    (shown,) = preview_runs(request(splits=str(path), methods=("majority",)))
+    assert any(told.endswith("test samples, 3 of 10 classes occur") for told in shown.messages)
+
+
 @pytest.mark.parametrize("method", ["majority", "centroid", "posestats"])
 def test_what_is_fitted_can_be_previewed(method: str) -> None:
     (shown,) = preview_runs(RunRequest(dataset="nw_ucla", methods=(method,)))
