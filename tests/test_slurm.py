@@ -72,6 +72,12 @@ def test_a_task_of_an_array_is_a_seed() -> None:
     assert calls() == ["srun skelbench run --dataset nw_ucla -o optim.lr=0.05 --seed 2", "threads 3"]
 
 
+def test_hints_of_torch_to_programmers_do_not_fill_the_output_unless_asked_for() -> None:
+    programs(srun=SRUN, skelbench='echo "level $TORCH_CPP_LOG_LEVEL" >>calls\n')
+    assert call().returncode == call(TORCH_CPP_LOG_LEVEL="INFO").returncode == 0
+    assert [line for line in calls() if line.startswith("level")] == ["level ERROR", "level INFO"]
+
+
 def test_without_an_array_it_is_seed_0() -> None:
     programs(srun=SRUN, skelbench=CALLED)
     assert call("--dataset", "a set").returncode == 0

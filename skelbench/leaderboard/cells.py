@@ -81,14 +81,18 @@ def recipe(row: Row) -> str:
 
 def control(row: Row) -> str:
     """What as many seeds of one of the fused runs reach, fused without another stream; the best of the runs."""
-    fusions = [record.fusion for record in row.done if record.fusion is not None]
-    found: dict[tuple[str, int], list[float]] = {}
-    for one in (control for fusion in fusions for control in fusion.controls):
-        if one.value is not None:
-            found.setdefault(("+".join(one.streams), one.members), []).append(one.value)
+    found: dict[tuple[str, int], list[tuple[float, int]]] = {}  # values, each with how many samples it is of
+    for record in row.done:
+        for one in () if record.fusion is None else record.fusion.controls:
+            if one.value is not None:
+                count = max(record.metrics[record.primary].n, 1)
+                found.setdefault(("+".join(one.streams), one.members), []).append((one.value, count))
     if not found:
         return ""
-    means = {name: sum(values) / len(values) for name, values in found.items()}
+    means = {
+        name: sum(value * count for value, count in pairs) / sum(count for _, count in pairs)
+        for name, pairs in found.items()
+    }
     pick = min if row.first.primary in LOWER_IS_BETTER else max
     (names, members), value = pick(means.items(), key=lambda item: item[1])
     return f"{number(value, row.first.primary)} ({members} seeds of {names})"

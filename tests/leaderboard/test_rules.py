@@ -243,6 +243,16 @@ def test_a_fusion_is_named_by_its_networks_with_the_control_beside_it(tmp_path: 
     assert rows(page(tmp_path), 1)[0]["prepare"] == "by-id, centre-first:1"
 
 
+def test_the_control_of_folds_is_weighted_by_their_samples_as_the_fusion_is(
+    tmp_path: Path, keep: Keep, fused: Fused
+) -> None:
+    for fold, count, value in ((0, 100, 0.8), (1, 300, 0.9)):
+        given = {"evaluated": str(fold) * 64, "metrics": {"top1": {"value": value, "n": count}}}
+        keep(fold=fold, **given, **fused("joint", "bone", controls=[("joint", value)]))
+    found = row(page(tmp_path))
+    assert (found["top-1"], found["control"]) == ("87.50 (n = 1)", "87.50 (2 seeds of joint)")
+
+
 @pytest.mark.parametrize(
     ("how", "shown"),
     [
