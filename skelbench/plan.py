@@ -242,12 +242,18 @@ def _outline(
         store=store,
         splits=splits,
         resolved=resolved,
-        labels=request.labels if scored and request.labels is not None else asked.labels,
+        labels=_labels(request, asked, scored=scored),
         init=init,
         head="new" if probing and asked.head == "auto" else asked.head,
         freeze=tuple(dict.fromkeys((*asked.freeze, *(ENCODER if scored and ask.evaluation == "linear" else ())))),
         given={**given, **{key: value for key, value in optional.items() if value is not None}},
     )
+
+
+def _labels(request: RunRequest, table: StageTable, *, scored: bool) -> float | None:
+    """The share of the labels, from --labels or the stage; None for all, however it was said: one run, one key."""
+    share = request.labels if scored and request.labels is not None else table.labels
+    return None if share == 1 else share
 
 
 def _init(request: RunRequest, table: StageTable, place: int) -> str | None:

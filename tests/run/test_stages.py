@@ -223,6 +223,15 @@ def test_few_labels_are_a_part_of_every_class_and_of_more_labels() -> None:
     assert first.key != plan_runs(request())[0].key
 
 
+def test_a_share_of_1_is_the_run_on_all_labels(tmp_path: Path) -> None:
+    recipe = tmp_path / "few.toml"
+    recipe.write_text("[[stage]]\nlabels = 0.5\n")
+    asked = (request(), request(labels=1.0), request(recipe=str(recipe), labels=1.0))
+    cells = [plan_runs(each)[0] for each in asked]
+    assert [cell.last.labels for cell in cells] == [None] * 3
+    assert cells[0].key == cells[1].key
+
+
 def test_few_labels_are_said_in_the_record() -> None:
     record, _ = done(request(labels=0.25))
     assert (record.labels, record.stages[0].labels, record.stages[0].samples) == (0.25, 0.25, 12)
