@@ -11,6 +11,7 @@ from jaxtyping import Float32
 
 from skelbench.errors import RawFormatError
 
+_WIDE = 2.0**63
 _PLAIN = frozenset({int, float, bool, type(None), str})  # what holds no object
 
 
@@ -22,7 +23,7 @@ def load(data: bytes, where: str) -> dict[str, Any]:
         where: Name of the file, for messages.
 
     Returns:
-        The object. With the extra `fast` an integer of more than 64 bits is a float in it.
+        The object. With the extra `fast` an integer of more than 64 bits is a float where it stands in a list.
 
     Raises:
         RawFormatError: If the bytes are not UTF-8 or not JSON, nest too deeply, repeat a key, hold
@@ -160,12 +161,14 @@ def _quickly(data: bytes) -> dict[str, Any] | None:
 
 
 def _has_pairs(found: dict[str, Any], wanted: int) -> bool:
-    """Whether an object, with all objects within it, holds as many pairs."""
+    """Whether an object, with all objects within it, holds as many pairs, and no value that was rounded."""
     count = 0
     waiting: list[Any] = [found]
     while waiting and count < wanted:
         one = waiting.pop()
         if isinstance(one, dict):
+            if any(type(value) is float and abs(value) >= _WIDE for value in one.values()):
+                return False  # perhaps an integer of more than 64 bits, which the quick parser rounds
             count += len(one)
             waiting += one.values()
         elif isinstance(one, list) and not _PLAIN.issuperset(map(type, one)):

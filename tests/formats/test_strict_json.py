@@ -84,6 +84,12 @@ def test_a_repeated_key_is_found_however_deep_it_lies(data: str) -> None:
         load(data.encode(), "f")
 
 
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 2**64, -(10**30)])
+def test_an_integer_of_any_size_stays_one(number: int) -> None:
+    assert load(json.dumps({"a": {"b": number}}).encode(), "f") == {"a": {"b": number}}
+    assert type(load(json.dumps({"a": number}).encode(), "f")["a"]) is int
+
+
 def test_a_field_has_its_type() -> None:
     assert field({"label": 3}, "label", int, "f") == 3
 
