@@ -97,12 +97,12 @@ def rounds(work: Work, folder: Path, count: int, log: Callable[[str], object]) -
             log(f"{work.name}, {way.name}, round {number + 1} of {count}: {told[way.name][-1]['seconds']:.3f} s")
     if len({one["digest"] for runs in told.values() for one in runs if one["digest"]}) > 1:
         raise RuntimeError(f"{work.name}: the ways do not find the same values.")
-    first = [one["seconds"] for one in told[work.ways[0].name]]
+    first = told[work.ways[0].name]
     return [_measured(work.name, way.name, told[way.name], first) for way in work.ways]
 
 
-def _measured(work: str, way: str, runs: Sequence[dict[str, Any]], first: Sequence[float]) -> Measured:
-    """All rounds of a way, beside those of the first one."""
+def _measured(work: str, way: str, runs: Sequence[dict[str, Any]], first: Sequence[dict[str, Any]]) -> Measured:
+    """All rounds of a way, beside those of the first one, by items a second: ways may do different numbers of them."""
     seconds = tuple(one["seconds"] for one in runs)
     return Measured(
         work,
@@ -111,8 +111,13 @@ def _measured(work: str, way: str, runs: Sequence[dict[str, Any]], first: Sequen
         peak=max(one["peak"] for one in runs),
         items=runs[0]["items"],
         megabytes=runs[0]["megabytes"],
-        ratios=tuple(theirs / ours for theirs, ours in zip(first, seconds, strict=True)),
+        ratios=tuple(_rate(ours) / _rate(theirs) for theirs, ours in zip(first, runs, strict=True)),
     )
+
+
+def _rate(one: dict[str, Any]) -> float:
+    """Items a second."""
+    return float(one["items"] / one["seconds"])
 
 
 def _run(work: Work, way: Way, raw: Path) -> dict[str, Any]:
