@@ -92,8 +92,8 @@ def _pyskl(repository: Path, raw: Path) -> Timed:
     (folder / "nturgb+d_skeletons").symlink_to(_texts(raw))
     (folder / "ntu120_missing.txt").write_text("")
     mmcv, smp = types.ModuleType("mmcv"), types.ModuleType("pyskl.smp")
-    mmcv.dump = lambda thing, name: Path(name).write_bytes(pickle.dumps(thing))  # type: ignore[attr-defined]
-    smp.mrlines = lambda name: Path(name).read_text().splitlines()  # type: ignore[attr-defined]
+    vars(mmcv)["dump"] = lambda thing, name: Path(name).write_bytes(pickle.dumps(thing))
+    vars(smp)["mrlines"] = lambda name: Path(name).read_text().splitlines()
     sys.modules |= {"mmcv": mmcv, "pyskl": types.ModuleType("pyskl"), "pyskl.smp": smp}
 
     def work() -> Done:

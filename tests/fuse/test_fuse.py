@@ -335,3 +335,4 @@ def test_where_one_seed_cannot_be_fused_none_is_written(streams, tuned) -> None:
         if record.tunes is not None and record.seed == 2:
             path.unlink()
     refused(*streams, words="seed2/record.json: weights are never learnt on what is scored", learnt=True)
+    assert not [path for path in Path("runs").rglob("*") if path.name.startswith("fuse-")]
