@@ -52,6 +52,9 @@ class Synth(BaseModel, frozen=True, extra="forbid"):
     two_person: tuple[int, ...] = ()  # labels of the classes with two people
     views: dict[str, tuple[float, ...]] = {}  # column -> degrees about the vertical from which each value sees people
     tracked: bool = False  # whether the source gives every person an id
+    people: Literal["one", "any"] = "one"  # without ids: exactly one pose a frame, or from none up to `persons`
+    scored: Literal["visibility", "confidence"] = "visibility"  # 0 or 1, NaN where 0; or a detector's any number
+    unsealed: tuple[str, ...] = ()  # globs of files that cannot show that they were cut, such as lists of lines
     image: tuple[int, int] = (0, 0)  # width and height in pixels of a 2-D set; zeros for 3-D
     refused: tuple[str, ...] = ()  # ids of raw items that the owner lists as unusable; made as defects only
 

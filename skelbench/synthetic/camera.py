@@ -73,3 +73,11 @@ def visible(frames: int, joints: int, rng: np.random.Generator) -> Bool[np.ndarr
     length = rng.integers(1, frames + 1, joints) * (rng.random(joints) < 0.3)
     frame = np.arange(frames)[:, None]
     return (frame < start) | (frame >= start + length)
+
+
+def confidence(
+    shown: Bool[np.ndarray, "poses joints"], rng: np.random.Generator
+) -> Float32[np.ndarray, "poses joints"]:
+    """What a detector says of joints that are seen, and of those that it guesses."""
+    drawn = rng.random(shown.shape)
+    return np.where(shown, 0.6 + 0.4 * drawn, 0.05 + 0.3 * drawn).astype(np.float32)

@@ -10,7 +10,7 @@ from jaxtyping import Float64
 from skelbench.card import Card, TargetCard
 from skelbench.sample import Sample, TargetValue
 from skelbench.synthetic.body import Body, body_of, move, rotation
-from skelbench.synthetic.camera import record, see, visible
+from skelbench.synthetic.camera import confidence, record, see, visible
 from skelbench.synthetic.cast import Cast, Role, cast, number
 from skelbench.synthetic.defects import spoil
 from skelbench.synthetic.motion import Style, action_of, angles, style_of
@@ -79,7 +79,10 @@ def sample_at(stage: Stage, index: int, *, defects: bool = False) -> Sample:
     score = None
     if stage.card.score:
         shown = np.stack([visible(n_frames, joints, rng) for _ in people], axis=1).reshape(-1, joints)
-        keypoints[~shown], score = np.nan, shown.astype(np.float32)
+        if synth.scored == "visibility":
+            keypoints[~shown], score = np.nan, shown.astype(np.float32)
+        else:
+            score = confidence(shown, rng)
     ids = _FIRST_ID + rng.choice(_IDS, persons, replace=False)
     sample = Sample(
         sample_id=role.sample_id,
@@ -92,7 +95,8 @@ def sample_at(stage: Stage, index: int, *, defects: bool = False) -> Sample:
         segments=(),
         meta={name: value for name, value in {**role.columns, "take": role.take}.items() if name in stage.card.columns},
     )
-    return spoil(sample, rng, tracked=synth.tracked) if defects else sample
+    most = stage.card.persons if synth.people == "any" else 0
+    return spoil(sample, rng, tracked=synth.tracked, most=most) if defects else sample
 
 
 def _perform(stage: Stage, role: Role) -> list[Float64[np.ndarray, "frames joints 3"]]:

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from types import ModuleType
@@ -82,8 +82,9 @@ def twins(
         defects: Whether some samples have the faults of real recordings.
 
     Yields:
-        A sample and its files by path. Names that the converter's plan refuses, such as those of an owner's list
-        of unusable clips, are left out.
+        A sample, as the converter's `settle` leaves it where there is one, and its own files by path; those that
+        it shares with others are `shared_files`. Names that the converter's plan refuses, such as those of an
+        owner's list of unusable clips, are left out.
 
     Raises:
         UsageError: If the card has no `[synth]`, or there are too few names.
@@ -91,14 +92,53 @@ def twins(
     stage = stage_of(card, samples, seed)
     index = made = refused = 0
     while made < samples:
-        sample = sample_at(stage, index, defects=defects)
+        sample = settled(module, card, sample_at(stage, index, defects=defects))
         files = dict(module.write(sample, card))
         index += 1
-        if all(item.reject is None for item in module.plan(InMemory(files), card)):
+        whole = InMemory({**files, **shared_files(module, card, [sample])})
+        if all(item.reject is None for item in module.plan(whole, card)):
             made, refused = made + 1, 0
             yield sample, files
         elif (refused := refused + 1) == _REFUSED:
             raise UsageError(f"Only {made} of {samples} samples of '{card.name}' have a name that its owner uses.")
+
+
+def settled(module: ModuleType, card: Card, sample: Sample) -> Sample:
+    """The nearest sample that a data set's raw form can hold.
+
+    Args:
+        module: A converter; its `settle(sample, card)`, where it has one, knows what depends on what: labels on a
+            name's codes, coordinates on distances. It gives back unchanged what it gave before.
+        card: Its card.
+        sample: Any sample of the card's shape.
+
+    Returns:
+        A sample that `write` can write and `read` reads back unchanged.
+    """
+    return module.settle(sample, card) if hasattr(module, "settle") else sample
+
+
+def shared_files(module: ModuleType, card: Card, samples: Iterable[Sample]) -> Files:
+    """Raw files that belong to no single sample: lists of names, classes or labels.
+
+    Args:
+        module: A converter; its `write_shared(samples, card)`, where it has one, yields paths and contents.
+        card: Its card.
+        samples: All of the twin; their poses are not needed.
+
+    Returns:
+        Content by path; none where every file belongs to one sample.
+    """
+    if not hasattr(module, "write_shared"):
+        return {}
+    return dict(module.write_shared(map(head, samples), card))
+
+
+def head(sample: Sample) -> Sample:
+    """A sample without its poses."""
+    score = None if sample.score is None else sample.score[:0]
+    empty = {"frame": sample.frame[:0], "person": sample.person[:0], "keypoints": sample.keypoints[:0]}
+    return replace(sample, score=score, **{name: array.copy() for name, array in empty.items()})
 
 
 def write_raw(name: str, out: Path, *, samples: int, seed: int, archive: bool, defects: bool) -> Written:
@@ -132,10 +172,13 @@ def write_raw(name: str, out: Path, *, samples: int, seed: int, archive: bool, d
     try:
         with _Sink(partial, f"{card.name}.zip" if archive else "") as sink:
             spoilt: dict[str, int] = {}
-            for defect, files in _files(module, card, samples=samples, seed=seed, defects=defects):
+            heads: list[Sample] = []
+            for defect, sample, files in _files(module, card, samples=samples, seed=seed, defects=defects):
                 sink.add(files)
+                heads.append(head(sample))
                 if defect:
                     spoilt[defect] = spoilt.get(defect, 0) + len(files)
+            sink.add(shared_files(module, card, {sample.sample_id: sample for sample in heads}.values()))
             said = {"generator": f"skelbench {__version__}", "set": card.name, "samples": samples, "seed": seed}
             written = Written(out, samples, sink.files, sink.bytes, spoilt)
             sink.add({MARKER: json.dumps({**said, "defects": spoilt if defects else None}, indent=1).encode()})
@@ -146,22 +189,29 @@ def write_raw(name: str, out: Path, *, samples: int, seed: int, archive: bool, d
     return written
 
 
-def _files(module: ModuleType, card: Card, *, samples: int, seed: int, defects: bool) -> Iterator[tuple[str, Files]]:
-    """The files of a twin, each with the defect of whole files that it has, or none."""
+def _files(
+    module: ModuleType, card: Card, *, samples: int, seed: int, defects: bool
+) -> Iterator[tuple[str, Sample, Files]]:
+    """The samples of a twin with their files and the defect of whole files that these have, or none."""
     each = max(1, round(samples * _SHARE)) if defects else 0
     rng = np.random.default_rng([seed, samples])
     made = twins(module, card, samples=samples + each * len(_DAMAGES), seed=seed, defects=defects)
     for at, (sample, files) in enumerate(made):
         if at < samples:
-            yield "", files
+            yield "", sample, files
         else:
             defect, damage = list(_DAMAGES.items())[(at - samples) // each]
-            yield defect, {path: damage(content, rng) for path, content in files.items()}
+            yield defect, sample, {path: damage(content, rng) for path, content in files.items()}
         if at < each:
-            yield "bad name", {_renamed(path, f"copy of {PurePosixPath(path).name}"): files[path] for path in files}
+            yield (
+                "bad name",
+                sample,
+                {_renamed(path, f"copy of {PurePosixPath(path).name}"): files[path] for path in files},
+            )
         if at == 0 and defects:
             for name in card.synth.refused if card.synth else ():
-                yield "listed as unusable", dict(module.write(replace(sample, sample_id=name), card))
+                listed = settled(module, card, replace(sample, sample_id=name))
+                yield "listed as unusable", listed, dict(module.write(listed, card))
 
 
 def _renamed(path: str, name: str) -> str:

@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from types import ModuleType
 
 import numpy as np
@@ -18,17 +19,24 @@ from skelbench.formats.names import MARKER
 from skelbench.raw import RawItem
 from skelbench.sample import Sample, same
 from skelbench.store.check import sample_problem
-from skelbench.synthetic.raw import Files, InMemory, twins
+from skelbench.synthetic.raw import Files, InMemory, head, settled, shared_files, twins
 
 
 @dataclass(frozen=True)
 class Dataset:
     module: ModuleType
     card: Card
-    twins: list[tuple[Sample, Files]]  # a few, some with the faults of real recordings
+    twins: list[tuple[Sample, Files]]  # a few with their own files, some with the faults of real recordings
 
     def files(self) -> Files:
-        return {path: content for _, files in self.twins for path, content in files.items()}
+        own = {path: content for _, files in self.twins for path, content in files.items()}
+        return own | self.shared(*(sample for sample, _ in self.twins))
+
+    def shared(self, *samples: Sample) -> Files:
+        return shared_files(self.module, self.card, samples)
+
+    def write(self, sample: Sample) -> Files:
+        return dict(self.module.write(sample, self.card))
 
     def plan(self, files: Files) -> list[RawItem]:
         return list(self.module.plan(InMemory(files), self.card))
@@ -39,6 +47,19 @@ class Dataset:
         found = self.module.read(InMemory(files), item, self.card)
         assert isinstance(found, Sample)
         return found
+
+    def read_or_refuse(self, files: Files) -> None:
+        """Files that cannot show what is wrong with them are read as another recording, or refused."""
+        try:
+            for item in self.plan(files):
+                if item.reject is None:
+                    assert not sample_problem(self.module.read(InMemory(files), item, self.card), self.card)
+        except RawFormatError:
+            return
+
+    def unsealed(self, path: str) -> bool:
+        globs = self.card.synth.unsealed if self.card.synth else ()
+        return any(fnmatch(path, glob) for glob in globs)
 
 
 @pytest.fixture(scope="module", params=registry.names("converters"))
@@ -55,8 +76,8 @@ def test_a_card_says_what_its_users_must_know(dataset: Dataset) -> None:
         assert getattr(card, name).strip(), name
     assert card.fps > 0
     assert card.persons >= 1
-    assert card.official.planned
-    assert card.official.source
+    assert card.official.planned != 0
+    assert card.official.source, "who says how many there are, or why nobody does"
     for target in card.targets.values():
         assert len(set(target.classes)) == len(target.classes)
         assert target.title
@@ -68,7 +89,7 @@ def test_plan_finds_what_write_made(dataset: Dataset) -> None:
     assert found.keys() == {sample.sample_id for sample, _ in dataset.twins}
     for sample, files in dataset.twins:
         assert found[sample.sample_id].reject is None
-        assert set(found[sample.sample_id].paths) <= files.keys()
+        assert set(found[sample.sample_id].paths) <= files.keys() | dataset.shared(sample).keys()
 
 
 def test_plan_leaves_out_what_no_owner_hands_out(dataset: Dataset) -> None:
@@ -82,17 +103,24 @@ def test_plan_leaves_out_what_no_owner_hands_out(dataset: Dataset) -> None:
 
 def test_what_is_written_reads_back(dataset: Dataset) -> None:
     for sample, files in dataset.twins:
-        assert same(dataset.read(files), sample), sample.sample_id
+        assert same(dataset.read(files | dataset.shared(sample)), sample), sample.sample_id
 
 
 def test_reading_twice_gives_the_same(dataset: Dataset) -> None:
-    _, files = dataset.twins[0]
+    sample, files = dataset.twins[0]
+    files = files | dataset.shared(sample)
     assert same(dataset.read(files), dataset.read(files))
 
 
 def test_writing_depends_on_the_sample_alone(dataset: Dataset) -> None:
     for sample, files in dataset.twins[:3]:
-        assert dict(dataset.module.write(sample, dataset.card)) == files
+        assert dataset.write(sample) == files
+        assert dataset.shared(sample) == dataset.shared(head(sample))
+
+
+def test_settling_twice_is_settling_once(dataset: Dataset) -> None:
+    for sample, _ in dataset.twins:
+        assert same(settled(dataset.module, dataset.card, sample), sample)
 
 
 def test_samples_fit_their_card(dataset: Dataset) -> None:
@@ -116,33 +144,40 @@ def test_a_file_with_another_name_becomes_a_reject_that_says_so(dataset: Dataset
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.99])
 def test_a_cut_file_is_refused_by_name(dataset: Dataset, share: float) -> None:
-    for _, files in dataset.twins[:4]:
-        cut = {path: content[: int(share * len(content))] for path, content in files.items()}
-        with pytest.raises(RawFormatError, match=re.escape(next(iter(files)))):
-            dataset.read(cut)
+    for sample, files in dataset.twins[:4]:
+        whole = files | dataset.shared(sample)
+        for path, content in whole.items():
+            cut = whole | {path: content[: int(share * len(content))]}
+            if path not in files or dataset.unsealed(path):
+                dataset.read_or_refuse(cut)
+            else:
+                with pytest.raises(RawFormatError, match=re.escape(path)):
+                    dataset.read(cut)
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"\x00" * 1000, b"\xff\xfe" * 500, b"[" * 100_000, b"1\n" * 1000, b"PK\x03\x04" * 50]
 )
 def test_a_file_of_another_kind_is_refused_by_name(dataset: Dataset, content: bytes) -> None:
-    for path in dataset.twins[0][1]:
-        with pytest.raises(RawFormatError, match=re.escape(path)):
-            dataset.read({**dataset.twins[0][1], path: content})
+    sample, files = dataset.twins[0]
+    whole = files | dataset.shared(sample)
+    for path in whole:
+        if path not in files or dataset.unsealed(path):
+            dataset.read_or_refuse(whole | {path: content})
+        else:
+            with pytest.raises(RawFormatError, match=re.escape(path)):
+                dataset.read(whole | {path: content})
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_file_with_other_bytes_in_it_is_read_or_refused(dataset: Dataset, data: st.DataObject) -> None:
-    _, files = data.draw(st.sampled_from(dataset.twins))
-    path = data.draw(st.sampled_from(sorted(files)))
-    at = data.draw(st.integers(0, len(files[path]) - 1))
+    sample, files = data.draw(st.sampled_from(dataset.twins))
+    whole = files | dataset.shared(sample)
+    path = data.draw(st.sampled_from(sorted(whole)))
+    at = data.draw(st.integers(0, max(0, len(whole[path]) - 1)))
     other, lost = data.draw(st.binary(max_size=4)), data.draw(st.integers(0, 200))
-    try:
-        found = dataset.read({**files, path: files[path][:at] + other + files[path][at + lost :]})
-    except RawFormatError:
-        return
-    assert not sample_problem(found, dataset.card)
+    dataset.read_or_refuse({**whole, path: whole[path][:at] + other + whole[path][at + lost :]})
 
 
 def other_recording(sample: Sample, card: Card, persons: list[list[int]], seed: int) -> Sample:
@@ -154,8 +189,10 @@ def other_recording(sample: Sample, card: Card, persons: list[list[int]], seed: 
     bits[bits & 0x7F800000 == 0x7F800000] = 0x7FC00000  # NaN instead of infinities and signalling NaN
     keypoints, score = bits.view(np.float32), None
     if card.score:
-        score = rng.integers(0, 2, shape[:2]).astype(np.float32)
-        keypoints[score == 0] = np.nan
+        confidence = card.synth is not None and card.synth.scored == "confidence"
+        score = rng.random(shape[:2], np.float32) if confidence else rng.integers(0, 2, shape[:2]).astype(np.float32)
+        if not confidence:
+            keypoints[score == 0] = np.nan
     return replace(
         sample,
         n_frames=len(bodies),
@@ -172,11 +209,13 @@ def test_any_recording_reads_back_bit_for_bit(dataset: Dataset, data: st.DataObj
     card = dataset.card
     if card.synth is not None and card.synth.tracked:
         frame = st.lists(st.integers(-(2**63), 2**63 - 1), max_size=card.persons)
+    elif card.synth is not None and card.synth.people == "any":
+        frame = st.lists(st.just(-1), max_size=card.persons)
     else:
         frame = st.just([-1])
     persons, seed = data.draw(st.lists(frame, min_size=1, max_size=4)), data.draw(st.integers(0, 2**32))
-    sample = other_recording(dataset.twins[0][0], card, persons, seed)
-    assert same(dataset.read(dict(dataset.module.write(sample, card))), sample)
+    sample = settled(dataset.module, card, other_recording(dataset.twins[0][0], card, persons, seed))
+    assert same(dataset.read(dataset.write(sample) | dataset.shared(sample)), sample)
 
 
 def protocols() -> Iterator[tuple[str, str, dict[str, object]]]:
@@ -190,11 +229,19 @@ def protocols() -> Iterator[tuple[str, str, dict[str, object]]]:
 )
 def test_a_protocol_names_what_its_data_set_has(name: str, protocol: str, table: dict[str, object]) -> None:
     card = load_card(registry.find("converters", name).toml)
-    assert table["target"] in card.targets
-    for rule in (table["train"], table["test"], dict.fromkeys(table["disjoint"])):  # type: ignore[call-overload]
+    target = table.get("target", next(iter(card.targets)))
+    assert target in card.targets
+    folds = {"folds": {table["folds"]["by"]: ()}} if "folds" in table else {}  # type: ignore[index]
+    for rule in (table.get("train"), table.get("test"), dict.fromkeys(table.get("disjoint", ())), *folds.values()):  # type: ignore[call-overload]
         if isinstance(rule, dict):
             assert rule.keys() <= card.columns.keys()
+    assert set(table.get("classes", ())) <= set(card.targets[str(target)].classes)  # type: ignore[call-overload]
 
 
-def test_every_data_set_has_a_protocol() -> None:
-    assert set(registry.names("splits")) >= set(registry.names("converters"))
+def labelled(name: str) -> bool:
+    targets = load_card(registry.find("converters", name).toml).targets.values()
+    return any(target.classes or target.kind == "score" for target in targets)
+
+
+def test_every_data_set_with_labels_has_a_protocol() -> None:
+    assert set(registry.names("splits")) >= {name for name in registry.names("converters") if labelled(name)}

