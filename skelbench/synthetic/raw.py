@@ -136,9 +136,9 @@ def shared_files(module: ModuleType, card: Card, samples: Iterable[Sample]) -> F
 
 def head(sample: Sample) -> Sample:
     """A sample without its poses."""
-    score = None if sample.score is None else sample.score[:0]
-    empty = {"frame": sample.frame[:0], "person": sample.person[:0], "keypoints": sample.keypoints[:0]}
-    return replace(sample, score=score, **{name: array.copy() for name, array in empty.items()})
+    score = None if sample.score is None else sample.score[:0].copy()  # a copy, not a view that keeps the whole
+    frame, person = sample.frame[:0].copy(), sample.person[:0].copy()
+    return replace(sample, frame=frame, person=person, keypoints=sample.keypoints[:0].copy(), score=score)
 
 
 def write_raw(name: str, out: Path, *, samples: int, seed: int, archive: bool, defects: bool) -> Written:
