@@ -31,6 +31,13 @@ _MIDDLE: dict[str, Point] = {
     "neck": ("chest", "", (0.0, 0.08, 0.0)),
     "head": ("neck", "head", (0.0, 0.16, 0.0)),
     "nose": ("head", "", (0.0, -0.02, 0.10)),
+    "head tip": ("head", "", (0.0, 0.12, 0.0)),
+    "spine1": ("spine", "", (0.0, 0.12, 0.0)),
+    "c7": ("chest", "", (0.0, 0.05, -0.06)),
+    "t10": ("spine", "", (0.0, 0.08, -0.10)),
+    "clavicle": ("chest", "", (0.0, 0.0, 0.05)),
+    "sternum": ("spine", "", (0.0, 0.10, 0.10)),
+    "right back": ("chest", "", (-0.10, -0.10, -0.10)),
 }
 _LEFT: dict[str, Point] = {
     "left eye": ("head", "", (0.03, 0.01, 0.09)),
@@ -45,6 +52,21 @@ _LEFT: dict[str, Point] = {
     "left knee": ("left hip", "left hip", (0.01, -0.42, 0.0)),
     "left ankle": ("left knee", "left knee", (0.0, -0.40, 0.0)),
     "left foot": ("left ankle", "", (0.0, -0.07, 0.13)),
+    "left toes": ("left foot", "", (0.0, 0.0, 0.06)),
+    "left big toe": ("left foot", "", (-0.03, 0.0, 0.06)),
+    "left small toe": ("left foot", "", (0.04, 0.0, 0.03)),
+    "left heel": ("left ankle", "", (0.0, -0.07, -0.05)),
+    "left collar": ("chest", "", (0.05, 0.0, 0.0)),
+    "left front head": ("head", "", (0.06, 0.06, 0.08)),
+    "left back head": ("head", "", (0.06, 0.06, -0.08)),
+    "left humerus": ("left shoulder", "left shoulder", (0.05, -0.14, 0.0)),
+    "left lower arm": ("left elbow", "left elbow", (0.03, -0.12, 0.0)),
+    "left wrist thumb side": ("left elbow", "left elbow", (0.01, -0.25, 0.03)),
+    "left wrist little finger side": ("left elbow", "left elbow", (0.01, -0.25, -0.03)),
+    "left front pelvis": ("pelvis", "", (0.12, 0.06, 0.09)),
+    "left back pelvis": ("pelvis", "", (0.05, 0.06, -0.09)),
+    "left thigh": ("left hip", "left hip", (0.06, -0.20, 0.0)),
+    "left shin": ("left knee", "left knee", (0.05, -0.20, 0.0)),
 }
 _OTHER_NAMES = {
     "base of spine": "pelvis",
@@ -56,8 +78,19 @@ _OTHER_NAMES = {
     "shoulder centre": "chest",
     "thorax": "chest",
     "head top": "head",
-    "left toe": "left foot",
-    "right toe": "right foot",
+    "hips": "pelvis",
+    "waist": "pelvis",
+    "back": "spine",
+    "spine2": "chest",
+    **{
+        f"{side} {name}": f"{side} {point}"
+        for side in ("left", "right")
+        for name, point in {
+            **{"upper arm": "shoulder", "arm": "shoulder", "fore arm": "elbow", "forearm": "elbow"},
+            **{"palm": "hand", "finger": "hand", "up leg": "hip", "upper leg": "hip", "leg": "knee"},
+            **{"lower leg": "knee", "toe": "foot", "toe base": "toes"},
+        }.items()
+    },
 }
 _GOLDEN = math.pi * (3 - math.sqrt(5))  # radians between the directions in which unknown bones point
 _UNKNOWN_BONE = 0.2  # metres

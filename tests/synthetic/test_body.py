@@ -7,8 +7,21 @@ from skelbench.synthetic.body import TURNS, Body, body_of, move, rotation
 REST = np.zeros((1, len(TURNS), 3))
 
 
-def joint(layout: Layout, points: np.ndarray, name: str) -> np.ndarray:
-    return np.asarray(points[0, layout.joints.index(name)])
+BONES = (  # in the words of layouts: those of joints before those of rigs and markers; a rig's hand turns in its wrist
+    (("shoulder", "arm", "upper arm"), ("elbow", "fore arm", "forearm")),
+    (("elbow", "fore arm", "forearm"), ("wrist", "wrist thumb side", "elbow", "fore arm", "forearm")),
+    (("hip", "up leg", "upper leg", "thigh"), ("knee", "leg", "lower leg")),
+    (("knee", "leg", "lower leg"), ("ankle", "foot")),
+)
+
+
+def place(layout: Layout, *names: str) -> int:
+    """Where the first of some names stands on the joint axis."""
+    return next(layout.joints.index(name) for name in names if name in layout.joints)
+
+
+def joint(layout: Layout, points: np.ndarray, *names: str) -> np.ndarray:
+    return np.asarray(points[0, place(layout, *names)])
 
 
 def unknown(names: tuple[str, ...]) -> Layout:
@@ -23,8 +36,8 @@ def test_the_joints_of_our_layouts_stand_where_a_human_has_them(name: str) -> No
     for left, right in layout.pairs:
         assert points[0, left, 0] > 0 > points[0, right, 0]
         assert np.allclose(points[0, left] * [-1, 1, 1], points[0, right])
-    assert joint(layout, points, "head" if "head" in layout.joints else "nose")[1] > 0.6
-    assert joint(layout, points, "left ankle")[1] < -0.6
+    assert joint(layout, points, "head", "nose", "left front head")[1] > 0.6
+    assert joint(layout, points, "left ankle", "left foot")[1] < -0.6
 
 
 @pytest.mark.parametrize("name", layout_names())
@@ -32,11 +45,10 @@ def test_limbs_keep_their_length_however_joints_turn(name: str) -> None:
     layout = load_layout(name)
     angles = np.random.default_rng(0).normal(0, 1, (20, len(TURNS), 3))
     moved, rest = move(body_of(layout), angles), move(body_of(layout), REST)
-    for chain in (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle")):
-        upper, middle, lower = (layout.joints.index(f"left {joint}") for joint in chain)
-        for one, other in ((upper, middle), (middle, lower)):
-            length = np.linalg.norm(rest[0, one] - rest[0, other])
-            assert np.allclose(np.linalg.norm(moved[:, one] - moved[:, other], axis=-1), length)
+    for ends in BONES:
+        one, other = (place(layout, *(f"left {word}" for word in words)) for words in ends)
+        length = np.linalg.norm(rest[0, one] - rest[0, other])
+        assert np.allclose(np.linalg.norm(moved[:, one] - moved[:, other], axis=-1), length)
 
 
 def test_an_elbow_moves_its_own_hand_and_nothing_else() -> None:
