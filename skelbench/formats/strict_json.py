@@ -29,11 +29,19 @@ def load(data: bytes, where: str) -> dict[str, Any]:
         RawFormatError: If the bytes are not UTF-8 or not JSON, nest too deeply, repeat a key, hold
             `NaN` or `Infinity`, or hold something else than an object.
     """
+    found = parse(data, where)
+    if not isinstance(found, dict):
+        raise RawFormatError(f"{where}: holds {kind(found)}, expected an object.")
+    return found
+
+
+def parse(data: bytes, where: str) -> Any:
+    """Parse a file that holds any one JSON value; all else is as in `load`."""
     found = _quickly(data)
     if found is not None:
         return found
     try:
-        found = json.loads(
+        return json.loads(
             data.decode("utf-8").removeprefix("\ufeff"), object_pairs_hook=_unique, parse_constant=_no_constant
         )
     except RecursionError as error:
@@ -42,9 +50,6 @@ def load(data: bytes, where: str) -> dict[str, Any]:
         raise RawFormatError(f"{where}: byte {error.start} is not UTF-8.") from error
     except ValueError as error:
         raise RawFormatError(f"{where}: not JSON: {error}.") from error
-    if not isinstance(found, dict):
-        raise RawFormatError(f"{where}: holds {kind(found)}, expected an object.")
-    return found
 
 
 def field(found: dict[str, Any], key: str, wanted: type, where: str) -> Any:
@@ -147,8 +152,8 @@ def _quick() -> Callable[[bytes], Any] | None:
     return orjson.loads
 
 
-def _quickly(data: bytes) -> dict[str, Any] | None:
-    """The object, where the quick parser takes the text and no object in it repeats a key; else None."""
+def _quickly(data: bytes) -> dict[str, Any] | list[Any] | None:
+    """The object or list, where the quick parser takes the text and no object in it repeats a key; else None."""
     quick = _quick()
     if quick is None:
         return None
@@ -157,10 +162,10 @@ def _quickly(data: bytes) -> dict[str, Any] | None:
     except ValueError:  # or a text beyond its own bounds; the other parser knows, and says what is wrong
         return None
     # A pair has one colon at least, and of two of the same key only one is left.
-    return found if isinstance(found, dict) and _has_pairs(found, data.count(b":")) else None
+    return found if isinstance(found, (dict, list)) and _has_pairs(found, data.count(b":")) else None
 
 
-def _has_pairs(found: dict[str, Any], wanted: int) -> bool:
+def _has_pairs(found: dict[str, Any] | list[Any], wanted: int) -> bool:
     """Whether an object, with all objects within it, holds as many pairs, and no value that was rounded."""
     count = 0
     waiting: list[Any] = [found]
