@@ -48,12 +48,17 @@ class Synth(BaseModel, frozen=True, extra="forbid"):
     take: str  # the same, for the column `take`
     axes: dict[str, tuple[int | str, ...]]  # column -> the values it runs through
     constants: dict[str, int | float | str] = {}  # column -> its one value
-    by_label: dict[str, tuple[int | str, ...]] = {}  # name -> one value a class, such as a file's action code
+    by_label: dict[str, tuple[int | str, ...]] = {}  # name -> one value a class, such as a file's action code; of codes
+    # that name more than a class, any number of values: each code is then a label of the twin, and `settle` the classes
     two_person: tuple[int, ...] = ()  # labels of the classes with two people
     views: dict[str, tuple[float, ...]] = {}  # column -> degrees about the vertical from which each value sees people
     tracked: bool = False  # whether the source gives every person an id
     people: Literal["one", "any"] = "one"  # without ids: exactly one pose a frame, or from none up to `persons`
     scored: Literal["visibility", "confidence"] = "visibility"  # 0 or 1, NaN where 0; or a detector's any number
+    segments: tuple[int, int] | None = None  # untrimmed sets: how many actions a sample shows, at least and at most
+    overlap: float = Field(default=0.0, ge=0, le=1)  # share of these that begin before the one before has ended
+    few: int = Field(default=4, ge=1)  # labels that take part in the smallest twin
+    together: str = ""  # an axis whose values, such as cameras, are samples that share their raw files
     unsealed: tuple[str, ...] = ()  # globs of files that cannot show that they were cut, such as lists of lines
     image: tuple[int, int] = (0, 0)  # width and height in pixels of a 2-D set; zeros for 3-D
     refused: tuple[str, ...] = ()  # ids of raw items that the owner lists as unusable; made as defects only

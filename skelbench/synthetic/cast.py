@@ -1,10 +1,11 @@
 """Who performs what, seen from where: the ids, labels and columns of synthetic samples, without any motion.
 
-A label for every `SAMPLES_A_CLASS` samples takes part, four at least, spread over all labels: enough
-samples of each to learn from. Sample `index` has the label at `index` modulo their number. The samples of
+A label for every `SAMPLES_A_CLASS` samples takes part, a few at least (the card's `few`), spread over all labels:
+enough samples of each to learn from. Sample `index` has the label at `index` modulo their number. The samples of
 one label run through all combinations of the card's axes with a step near the golden section, so that few
 samples already reach the values of every axis evenly, every part of a protocol has every label from 64
 samples up, and no combination comes twice.
+Where samples share raw files (`together`), all that share follow one another and count as one.
 """
 
 import hashlib
@@ -17,7 +18,6 @@ from skelbench.errors import UsageError
 from skelbench.sample import MetaValue
 
 SAMPLES_A_CLASS = 32
-FEW_CLASSES = 4
 GOLDEN = (math.sqrt(5) - 1) / 2
 
 
@@ -40,6 +40,7 @@ class Cast:
     synth: Synth
     labels: tuple[int, ...]  # that take part
     seed: int
+    shown: tuple[int, ...] = ()  # of untrimmed sets: labels of the segments; all samples then have the same role label
 
     def role(self, index: int) -> Role:
         """The sample at a place of the enumeration.
@@ -50,13 +51,14 @@ class Cast:
         Returns:
             The same for the same cast and index, whatever came before.
         """
-        label = self.labels[index % len(self.labels)]
+        turn, member = divmod(index, sharing(self.synth))
+        label = self.labels[turn % len(self.labels)]
         columns: dict[str, MetaValue] = dict(self.synth.constants)
         columns |= {name: values[label] for name, values in self.synth.by_label.items()}
-        place = self._place(label, index // len(self.labels))
+        place = self._place(label, turn // len(self.labels))
         degrees = 0.0
         for name, values in self.synth.axes.items():
-            place, at = divmod(place, len(values))
+            place, at = (place, member) if name == self.synth.together else divmod(place, len(values))
             columns[name] = values[at]
             degrees += self.synth.views[name][at] if name in self.synth.views else 0.0
         words = {**columns, "index": index + 1, "label": label}
@@ -77,7 +79,7 @@ def cast(card: Card, count: int, seed: int) -> Cast:
 
     Args:
         card: Its `[synth]` says which axes there are.
-        count: How many samples are wanted; few samples have few labels.
+        count: How many samples are wanted, those that share raw files counted once; few have few labels.
         seed: Of the raw twin.
 
     Returns:
@@ -88,18 +90,28 @@ def cast(card: Card, count: int, seed: int) -> Cast:
     """
     if card.synth is None:
         raise UsageError(f"The card '{card.name}' has no [synth], which says how ids of a raw twin are made.")
-    known = max(1, len(next(iter(card.targets.values())).classes))
-    wanted = min(known, max(FEW_CLASSES, count // SAMPLES_A_CLASS))
+    classes = next(iter(card.targets.values())).classes
+    known = max(1, len(next(iter(card.synth.by_label.values()), classes)))
+    wanted = min(known, max(card.synth.few, count // SAMPLES_A_CLASS))
     labels = tuple(math.floor((at + 0.5) * known / wanted) for at in range(wanted))
+    shown: tuple[int, ...] = ()
+    if card.synth.segments is not None:  # names do not tell labels
+        pairs = () if {*labels} & {*card.synth.two_person} else card.synth.two_person[:1]
+        labels, shown = labels[:1], (*labels[len(pairs) :], *pairs)
     most = len(labels) * combinations(card.synth)
     if count > most and "{index" not in card.synth.sample_id:
         raise UsageError(f"{count} samples of '{card.name}': its names tell {most} apart. Ask for at most as many.")
-    return Cast(card.synth, labels, seed)
+    return Cast(card.synth, labels, seed, shown)
 
 
 def combinations(synth: Synth) -> int:
-    """How many combinations the axes have."""
-    return math.prod(len(values) for values in synth.axes.values())
+    """How many combinations the axes have, those of samples that share raw files counted once."""
+    return math.prod(len(values) for values in synth.axes.values()) // sharing(synth)
+
+
+def sharing(synth: Synth) -> int:
+    """How many samples share raw files; 1 where each has its own."""
+    return len(synth.axes.get(synth.together, (0,)))
 
 
 def number(*parts: object) -> int:

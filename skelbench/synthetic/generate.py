@@ -2,18 +2,19 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float64
 
 from skelbench.card import Card, TargetCard
-from skelbench.sample import Sample, TargetValue
+from skelbench.sample import Sample, Segment, TargetValue
 from skelbench.synthetic.body import Body, body_of, move, rotation
 from skelbench.synthetic.camera import confidence, record, see, visible
 from skelbench.synthetic.cast import Cast, Role, cast, number
 from skelbench.synthetic.defects import spoil
 from skelbench.synthetic.motion import Style, action_of, angles, style_of
+from skelbench.synthetic.untrimmed import script_of
 
 _SHORTEST, _LONGEST = 1.2, 3.2  # seconds
 _APART = 1.3  # metres between partners
@@ -72,7 +73,8 @@ def sample_at(stage: Stage, index: int, *, defects: bool = False) -> Sample:
     """
     role, synth, seed = stage.cast.role(index), stage.cast.synth, stage.cast.seed
     rng = np.random.default_rng(number(seed, "sensor", index))
-    people = [see(person, role, tuple(synth.views), seed) for person in _perform(stage, role)]
+    performed, segments = _perform(stage, role) if synth.segments is None else _perform_long(stage, role)
+    people = [see(person, role, tuple(synth.views), seed) for person in performed]
     seen = np.stack(people, axis=1)  # (frames, persons, joints, 3)
     n_frames, persons, joints, _ = seen.shape
     keypoints = record(seen.reshape(-1, joints, 3), stage.card, synth.image, rng)
@@ -91,30 +93,58 @@ def sample_at(stage: Stage, index: int, *, defects: bool = False) -> Sample:
         person=np.tile(ids if synth.tracked else np.full(persons, -1), n_frames).astype(np.int64),
         keypoints=keypoints,
         score=score,
-        targets=_targets(stage.card.targets, role),
-        segments=(),
+        targets=_targets(stage.card.targets, role, segments),
+        segments=segments,
         meta={name: value for name, value in {**role.columns, "take": role.take}.items() if name in stage.card.columns},
     )
+    if synth.segments is not None:
+        sample = _present(sample, ~np.isnan(seen).all(axis=(2, 3)).ravel())
     most = stage.card.persons if synth.people == "any" else 0
     return spoil(sample, rng, tracked=synth.tracked, most=most) if defects else sample
 
 
-def _perform(stage: Stage, role: Role) -> list[Float64[np.ndarray, "frames joints 3"]]:
-    """The people of a take in the room: metres, y up, the floor at 0, one facing z or two each other."""
+def _perform(stage: Stage, role: Role) -> tuple[list[Float64[np.ndarray, "frames joints 3"]], tuple[Segment, ...]]:
+    """The people of a take in the room: metres, y up, the floor at 0, one facing z or two each other; no segments."""
     rng = np.random.default_rng(number(stage.cast.seed, "take", role.take, role.label))
     seconds = np.arange(round(rng.uniform(_SHORTEST, _LONGEST) * stage.card.fps)) / stage.card.fps
     action, subject = action_of(role.label), role.columns.get("subject", role.sample_id)
     style = style_of(subject)
     first = _stand(stage.body, angles(action, style, seconds, rng), style)
     if role.label not in stage.cast.synth.two_person:
-        return [first]
+        return [first], ()
     partner = style_of(f"partner of {subject}")
     late, share = ((0.0, 1.0), (_LATER, 0.6), (0.0, 0.0))[action.answer]
     answer = share * angles(action, partner, np.maximum(seconds - late, 0), rng) + (1 - share) * partner.posture
     second = _stand(stage.body, answer, partner)
     gap = _APART - action.approach * (seconds / seconds[-1] - 0.5)
     apart = np.stack([gap / 2, 0 * gap, 0 * gap], axis=-1)[:, None]
-    return [first @ _SIDE.T - apart, second @ _SIDE + apart]
+    return [first @ _SIDE.T - apart, second @ _SIDE + apart], ()
+
+
+def _perform_long(stage: Stage, role: Role) -> tuple[list[Float64[np.ndarray, "frames joints 3"]], tuple[Segment, ...]]:
+    """The same of an untrimmed take, and its segments; a partner who is not there is NaN, and away if never there."""
+    rng = np.random.default_rng(number(stage.cast.seed, "take", role.take))
+    subject = role.columns.get("subject", role.take)
+    styles = style_of(subject), style_of(f"partner of {subject}")
+    script = script_of(stage.cast.synth, stage.cast.shown, styles, stage.card.fps, rng)
+    first = _stand(stage.body, script.first, styles[0])
+    if not script.partner.any():
+        return [first], script.segments
+    second = _stand(stage.body, script.second, styles[1])
+    apart, there = np.array([_APART / 2, 0, 0]), script.partner[:, None, None]
+    one = np.where(there, first @ _SIDE.T - apart, first)
+    return [one, np.where(there, second @ _SIDE + apart, np.nan)], script.segments
+
+
+def _present(sample: Sample, there: np.ndarray) -> Sample:
+    """The poses of those who are there."""
+    return replace(
+        sample,
+        frame=sample.frame[there],
+        person=sample.person[there],
+        keypoints=sample.keypoints[there],
+        score=None if sample.score is None else sample.score[there],
+    )
 
 
 def _stand(
@@ -126,13 +156,16 @@ def _stand(
     return points
 
 
-def _targets(targets: Mapping[str, TargetCard], role: Role) -> dict[str, TargetValue]:
-    """The role's label for the first target; for others what its take happens to have."""
+def _targets(targets: Mapping[str, TargetCard], role: Role, segments: tuple[Segment, ...]) -> dict[str, TargetValue]:
+    """The role's label for the first target, or those of the segments; for others what its take happens to have."""
+    shown = {label for _, _, label in segments}
     found: dict[str, TargetValue] = {}
     for place, (name, target) in enumerate(targets.items()):
         drawn = number(name, role.take)
         chosen = (role.label if place == 0 else drawn % len(target.classes)) if target.classes else -1
-        if target.kind == "single":
+        if place == 0 and segments:
+            found[name] = tuple(int(at in shown) for at in range(len(target.classes)))
+        elif target.kind == "single":
             found[name] = chosen
         elif target.kind == "multi":
             found[name] = tuple(int(at == chosen) for at in range(len(target.classes)))

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from types import ModuleType
@@ -21,6 +21,7 @@ from skelbench.card import Card, load_card
 from skelbench.errors import UsageError
 from skelbench.formats.names import MARKER
 from skelbench.sample import Sample
+from skelbench.synthetic.cast import sharing
 from skelbench.synthetic.generate import sample_at, stage_of
 
 Parsed = TypeVar("Parsed")
@@ -77,30 +78,58 @@ def twins(
     Args:
         module: A converter.
         card: Its card, with `[synth]`.
-        samples: How many.
+        samples: How many; those that share raw files, such as the views of one file, count as one.
         seed: Of everything that is drawn.
         defects: Whether some samples have the faults of real recordings.
 
     Yields:
-        A sample, as the converter's `settle` leaves it where there is one, and its own files by path; those that
-        it shares with others are `shared_files`. Names that the converter's plan refuses, such as those of an
-        owner's list of unusable clips, are left out.
+        A sample, as the converter's `settle` leaves it where there is one, and its files by path; files of lists that
+        all samples share are `shared_files`. Names that the converter's plan refuses, such as those of an owner's
+        list of unusable clips, are left out.
 
     Raises:
         UsageError: If the card has no `[synth]`, or there are too few names.
     """
+    for members, files in _groups(module, card, samples=samples, seed=seed, defects=defects):
+        for sample in members:
+            yield sample, files
+
+
+def _groups(
+    module: ModuleType, card: Card, *, samples: int, seed: int, defects: bool
+) -> Iterator[tuple[list[Sample], Files]]:
+    """The samples that share raw files, usually one, and these files."""
     stage = stage_of(card, samples, seed)
+    size = sharing(stage.cast.synth)
     index = made = refused = 0
     while made < samples:
-        sample = settled(module, card, sample_at(stage, index, defects=defects))
-        files = dict(module.write(sample, card))
+        places = range(index * size, index * size + size)
+        members = [settled(module, card, sample_at(stage, place, defects=defects)) for place in places]
+        files = written(module, card, members)
         index += 1
-        whole = InMemory({**files, **shared_files(module, card, [sample])})
+        whole = InMemory({**files, **shared_files(module, card, members)})
         if all(item.reject is None for item in module.plan(whole, card)):
             made, refused = made + 1, 0
-            yield sample, files
+            yield members, files
         elif (refused := refused + 1) == _REFUSED:
             raise UsageError(f"Only {made} of {samples} samples of '{card.name}' have a name that its owner uses.")
+
+
+def written(module: ModuleType, card: Card, members: Sequence[Sample]) -> Files:
+    """Raw files of samples that share them.
+
+    Args:
+        module: A converter; where samples share files, its `write_together(samples, card)` writes those of several,
+            and `write` those that hold one sample alone.
+        card: Its card.
+        members: All samples of the same files.
+
+    Returns:
+        Content by path.
+    """
+    if len(members) == 1:
+        return dict(module.write(members[0], card))
+    return dict(module.write_together(members, card))
 
 
 def settled(module: ModuleType, card: Card, sample: Sample) -> Sample:
@@ -147,7 +176,7 @@ def write_raw(name: str, out: Path, *, samples: int, seed: int, archive: bool, d
     Args:
         name: A converter, by name or path.
         out: A folder that is empty or does not exist.
-        samples: How many.
+        samples: How many, those that share raw files counted once.
         seed: Of everything that is drawn; the same arguments give the same bytes.
         archive: Whether the files are packed into `<name>.zip`, which then is all the folder holds.
         defects: Whether some samples have the faults of real recordings, and some files are damaged.
@@ -172,46 +201,45 @@ def write_raw(name: str, out: Path, *, samples: int, seed: int, archive: bool, d
     try:
         with _Sink(partial, f"{card.name}.zip" if archive else "") as sink:
             spoilt: dict[str, int] = {}
-            heads: list[Sample] = []
-            for defect, sample, files in _files(module, card, samples=samples, seed=seed, defects=defects):
+            heads: dict[str, Sample] = {}
+            whole = 0
+            for defect, members, files in _files(module, card, samples=samples, seed=seed, defects=defects):
                 sink.add(files)
-                heads.append(head(sample))
+                heads |= {sample.sample_id: head(sample) for sample in members}
+                whole += 0 if defect else len(members)
                 if defect:
                     spoilt[defect] = spoilt.get(defect, 0) + len(files)
-            sink.add(shared_files(module, card, {sample.sample_id: sample for sample in heads}.values()))
-            said = {"generator": f"skelbench {__version__}", "set": card.name, "samples": samples, "seed": seed}
-            written = Written(out, samples, sink.files, sink.bytes, spoilt)
+            sink.add(shared_files(module, card, heads.values()))
+            said = {"generator": f"skelbench {__version__}", "set": card.name, "samples": whole, "seed": seed}
+            made = Written(out, whole, sink.files, sink.bytes, spoilt)
             sink.add({MARKER: json.dumps({**said, "defects": spoilt if defects else None}, indent=1).encode()})
         partial.rename(out)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    return written
+    return made
 
 
 def _files(
     module: ModuleType, card: Card, *, samples: int, seed: int, defects: bool
-) -> Iterator[tuple[str, Sample, Files]]:
+) -> Iterator[tuple[str, list[Sample], Files]]:
     """The samples of a twin with their files and the defect of whole files that these have, or none."""
     each = max(1, round(samples * _SHARE)) if defects else 0
     rng = np.random.default_rng([seed, samples])
-    made = twins(module, card, samples=samples + each * len(_DAMAGES), seed=seed, defects=defects)
-    for at, (sample, files) in enumerate(made):
+    made = _groups(module, card, samples=samples + each * len(_DAMAGES), seed=seed, defects=defects)
+    for at, (members, files) in enumerate(made):
         if at < samples:
-            yield "", sample, files
+            yield "", members, files
         else:
             defect, damage = list(_DAMAGES.items())[(at - samples) // each]
-            yield defect, sample, {path: damage(content, rng) for path, content in files.items()}
+            yield defect, members, {path: damage(content, rng) for path, content in files.items()}
         if at < each:
-            yield (
-                "bad name",
-                sample,
-                {_renamed(path, f"copy of {PurePosixPath(path).name}"): files[path] for path in files},
-            )
+            renamed = {path: _renamed(path, f"copy of {PurePosixPath(path).name}") for path in files}
+            yield "bad name", members, {renamed[path]: content for path, content in files.items()}
         if at == 0 and defects:
             for name in card.synth.refused if card.synth else ():
-                listed = settled(module, card, replace(sample, sample_id=name))
-                yield "listed as unusable", listed, dict(module.write(listed, card))
+                listed = settled(module, card, replace(members[0], sample_id=name))
+                yield "listed as unusable", [listed], dict(module.write(listed, card))
 
 
 def _renamed(path: str, name: str) -> str:

@@ -9,6 +9,7 @@ from skelbench import registry
 from skelbench.card import load_card
 from skelbench.errors import RawFormatError, UsageError
 from skelbench.sources.source import open_source
+from skelbench.synthetic.cast import sharing
 from skelbench.synthetic.raw import InMemory, Written, twins, write_raw
 
 
@@ -39,12 +40,19 @@ def outcome(name: str, raw: Path) -> tuple[int, int]:
     return good, bad
 
 
+def shared_by(name: str) -> int:
+    """How many samples share a raw file."""
+    card = load_card(registry.find("converters", name).toml)
+    assert card.synth
+    return sharing(card.synth)
+
+
 @pytest.mark.parametrize("name", registry.names("converters"))
 @pytest.mark.parametrize("archive", [False, True])
 def test_a_twin_reads_like_its_original(tmp_path: Path, name: str, archive: bool) -> None:
     written = made(tmp_path / "twin", name, archive=archive)
-    assert (written.samples, written.defects) == (8, {})
-    assert outcome(name, tmp_path / "twin") == (8, 0)
+    assert (written.samples, written.defects) == (8 * shared_by(name), {})
+    assert outcome(name, tmp_path / "twin") == (8 * shared_by(name), 0)
 
 
 @pytest.mark.parametrize("name", registry.names("converters"))
@@ -52,8 +60,8 @@ def test_defects_are_refused_and_the_rest_is_whole(tmp_path: Path, name: str) ->
     written = made(tmp_path / "twin", name, samples=20, defects=True)
     assert written.defects.keys() >= {"cut", "empty", "noise", "bad name"}
     good, bad = outcome(name, tmp_path / "twin")
-    assert good == 20
-    assert 3 <= bad <= sum(written.defects.values())
+    assert good == 20 * shared_by(name)
+    assert 3 <= bad <= sum(written.defects.values()) * shared_by(name)
     assert written.files == sum(path.is_file() for path in (tmp_path / "twin").rglob("*")) - 1  # the marker
 
 
