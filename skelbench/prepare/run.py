@@ -6,6 +6,7 @@ from typing import Any
 
 from skelbench.errors import RecipeError, nearest
 from skelbench.prepare.denoise import ACTORS, ctr_denoise
+from skelbench.prepare.link import link
 from skelbench.prepare.prepared import Prepared, by_id, by_position
 from skelbench.prepare.steps import STEPS, copy_lone, first, select_energy
 from skelbench.sample import Sample
@@ -14,6 +15,7 @@ from skelbench.steps import bind, parse_step
 GROUPINGS: Mapping[str, Callable[..., Prepared]] = {
     "by-id": by_id,
     "by-position": by_position,
+    "link": link,
     "ctr-denoise": ctr_denoise,
 }
 
