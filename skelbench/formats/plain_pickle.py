@@ -344,7 +344,7 @@ def _integer(text: bytes) -> int | bool:
 
 def _long(machine: _Machine, size: int) -> int:
     """A number of any size, in bytes."""
-    if not 0 <= size <= _DIGITS:
+    if not 0 <= size <= _DIGITS // 4:  # of which each makes two or three digits
         raise _RefusedError(f"a number of {size} bytes.")
     return int.from_bytes(machine.take(size), "little", signed=True)
 
