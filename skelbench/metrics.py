@@ -47,7 +47,7 @@ def score(kind: str, logits: np.ndarray, target: np.ndarray, classes: Sequence[s
     Returns:
         Metrics by name. `single`: top1, top5 (with more than five classes), mean_class_accuracy, macro_f1, map, ece,
         nll, per_class_precision, per_class_recall, per_class_f1, per_class_support, confusion. `multi`: map, micro_f1,
-        macro_f1. `score`: mae, rmse, spearman. `none`: nothing.
+        macro_f1 and the same four of each class. `score`: mae, rmse, spearman. `none`: nothing.
 
     Raises:
         RunError: If there are no metrics for the kind, or logits and target do not fit together.
@@ -64,6 +64,7 @@ def score(kind: str, logits: np.ndarray, target: np.ndarray, classes: Sequence[s
             "map": mean_average_precision(logits, target),
             "micro_f1": multi_f1(logits, target, average="micro"),
             "macro_f1": multi_f1(logits, target, average="macro"),
+            **multi_per_class(logits, target),
         }
     labelled = target >= 0
     logits, target = logits[labelled], target[labelled]
@@ -204,14 +205,34 @@ def multi_f1(
     Returns:
         The value; None where nothing is positive and nothing was predicted.
     """
-    known, predicted = ~np.isnan(target), logits > 0
-    positive = known & (np.nan_to_num(target) > 0)
-    hits = (positive & predicted).sum(axis=0)
-    named = positive.sum(axis=0) + (known & predicted).sum(axis=0)  # 2 TP + FP + FN
+    hits, support, predicted = _multi_counts(logits, target)
+    named = support + predicted  # 2 TP + FP + FN
     if average == "micro":
         hits, named = hits.sum(keepdims=True), named.sum(keepdims=True)
     occurs = named > 0
-    return Metric(value=_mean(2 * hits[occurs] / named[occurs]), n=int(known.any(axis=1).sum()))
+    return Metric(value=_mean(2 * hits[occurs] / named[occurs]), n=int((~np.isnan(target)).any(axis=1).sum()))
+
+
+def multi_per_class(
+    logits: Float[np.ndarray, "batch classes"], target: Float[np.ndarray, "batch classes"]
+) -> dict[str, Metric]:
+    """Precision, recall, F1 and support of each of several classes a sample, predicted where the logit is above 0.
+
+    Args:
+        logits: 0 = a probability of one half.
+        target: 1, 0, or NaN = ignored.
+
+    Returns:
+        As `per_class`.
+    """
+    hits, support, predicted = _multi_counts(logits, target)
+    n = int((~np.isnan(target)).any(axis=1).sum())
+    return {
+        "per_class_precision": Metric(n=n, per_class=_ratios(hits, predicted)),
+        "per_class_recall": Metric(n=n, per_class=_ratios(hits, support)),
+        "per_class_f1": Metric(n=n, per_class=_ratios(2 * hits, support + predicted)),
+        "per_class_support": Metric(n=n, per_class=tuple(int(number) for number in support)),
+    }
 
 
 def confidence_bins(
@@ -319,6 +340,13 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 def _ratios(part: np.ndarray, whole: np.ndarray) -> tuple[float | None, ...]:
     """One ratio for each class, None where the whole is 0."""
     return tuple(float(p / w) if w else None for p, w in zip(part, whole, strict=True))
+
+
+def _multi_counts(logits: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """True positives, positives and predicted positives of each class, where it is known."""
+    known, predicted = ~np.isnan(target), logits > 0
+    positive = known & (np.nan_to_num(target) > 0)
+    return (positive & predicted).sum(axis=0), positive.sum(axis=0), (known & predicted).sum(axis=0)
 
 
 def _f1(counts: np.ndarray) -> tuple[float | None, ...]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Rule = dict[str, tuple[int | str, ...]]
-ProtocolName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]  # it names folders of runs
+ProtocolName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]  # it names folders of runs
 
 _LEAKS = ("subject", "take")  # columns whose sharing is worth a word even where a protocol allows it
 _LARGEST_LIST = 256 << 20  # bytes of ids; more is not a list of samples
@@ -37,7 +37,7 @@ class ListFiles(BaseModel, frozen=True, extra="forbid"):
 
 
 class Folds(BaseModel, frozen=True, extra="forbid"):
-    """Cross-validation over the whole set: each fold is scored once and trains the others."""
+    """Cross-validation over the whole set, or what rules leave of it: a fold is scored once and trains the others."""
 
     by: str  # column whose values a fold never shares with another
     count: int | None = Field(default=None, ge=2)  # folds; None for one fold a value, or for those of `groups`
@@ -70,18 +70,21 @@ class ProtocolCard(BaseModel, frozen=True, extra="forbid"):
     train: Rule | Literal["rest"] | None = None  # column -> values; a sample belongs when all columns match
     test: Rule | Literal["rest"] | None = None
     list: ListFiles | None = None  # instead of rules
-    folds: Folds | None = None  # instead of rules and lists
+    folds: Folds | None = None  # instead of lists; train and test, if given, narrow what a fold trains and scores
     disjoint: tuple[str, ...] = ()  # columns of which the parts must share no value
     classes: tuple[str, ...] = ()  # the classes that count, in label order; empty for the card's
     official: OfficialCounts | None = None
     metric: str = "top1"  # what ranks a leaderboard
+    frames: bool = False  # whether the classes of every frame are predicted, which the segments name
 
     @model_validator(mode="after")
     def _one_way(self) -> "ProtocolCard":
         """Either two rules, one of which may be the rest, or two lists, or folds."""
+        rules = [rule for rule in (self.train, self.test) if rule is not None]
         if self.list is not None or self.folds is not None:
-            if self.train is not None or self.test is not None or (self.list and self.folds):
-                raise ValueError("a protocol has either rules or lists or folds")
+            narrowed = self.list is None and len(rules) == 2 and "rest" not in rules
+            if (rules and not narrowed) or (self.list and self.folds):
+                raise ValueError("a protocol has either rules or lists or folds; of folds, two rules narrow the parts")
         elif self.train is None or self.test is None:
             raise ValueError("a protocol needs train and test, or lists of both, or folds")
         elif self.train == self.test == "rest":
@@ -162,12 +165,16 @@ def resolve(store: Store, protocol: str | None = None, *, splits: str | None = N
     card = protocols[name]
     where = f"{store.info.name} {name}"
     target, classes, index = _labels(store, card, where)
-    groups = _groups(store.table, card.folds, where) if card.folds else []
+    groups = _groups(store, card, where)
     fold = _fold(fold, len(groups), where)
-    masks, notes = _parts(store, card, where, path.parent) if fold is None else _folded(store, card, groups, fold)
+    masks, notes = (
+        _parts(store, card, where, path.parent) if fold is None else _folded(store, card, groups, fold, where)
+    )
     parts, more = _labelled(store, card, where, masks)
     train, test = (tuple(np.flatnonzero(parts[part]).tolist()) for part in ("train", "test"))
     content = [[str(value) for value in group] for group in groups] or [_ids(store, part) for part in (train, test)]
+    if groups:  # of all folds, so that the digest is the same for each
+        content.append(_ids(store, _in_any_fold(store, card, groups, where)))
     return Split(
         dataset=store.info.name,
         name=name,
@@ -178,7 +185,7 @@ def resolve(store: Store, protocol: str | None = None, *, splits: str | None = N
         train=train,
         test=test,
         left_out=len(store) - len(train) - len(test),
-        digest=_digest(name, target, classes, [*content, *([_ids(store, sorted((*train, *test)))] if groups else [])]),
+        digest=_digest(name, target, classes, content),
         official=_differences(None if store.info.origin.synthetic else card.official, len(train), len(test)),
         notes=(*notes, *more),
         fold=fold,
@@ -259,10 +266,15 @@ def _parts(store: Store, card: ProtocolCard, where: str, folder: Path) -> tuple[
     return parts, []
 
 
-def _groups(table: "pd.DataFrame", folds: Folds, where: str) -> list[tuple[int | str, ...]]:
+def _groups(store: Store, card: ProtocolCard, where: str) -> list[tuple[int | str, ...]]:
     """The values of each fold: those named, else all there are, in their order, dealt out one after the other."""
+    if card.folds is None:
+        return []
+    folds, table = card.folds, store.table
     _check_column(table, folds.by, where)
-    there: list[int | str] = sorted(table[folds.by].dropna().unique().tolist())
+    narrowed = _narrowed(store, card, where)
+    values = table.loc[narrowed["train"] | narrowed["test"], folds.by]
+    there: list[int | str] = sorted(values.dropna().unique().tolist())
     if folds.groups:
         strange = sorted({value for group in folds.groups for value in group} - set(there), key=str)
         if strange:
@@ -274,6 +286,15 @@ def _groups(table: "pd.DataFrame", folds: Folds, where: str) -> list[tuple[int |
     return [tuple(there[place::count]) for place in range(count)]
 
 
+def _narrowed(store: Store, card: ProtocolCard, where: str) -> dict[str, np.ndarray]:
+    """The samples that a protocol of folds may train and score: all, or those of its rules."""
+    rules = {"train": card.train, "test": card.test}
+    return {
+        part: _matches(store.table, rule, f"{where}, {part}") if isinstance(rule, dict) else np.ones(len(store), bool)
+        for part, rule in rules.items()
+    }
+
+
 def _fold(wanted: int | None, count: int, where: str) -> int | None:
     """The fold that is scored: the first where none is named, None where there are none."""
     if wanted is not None and not 0 <= wanted < count:
@@ -283,18 +304,28 @@ def _fold(wanted: int | None, count: int, where: str) -> int | None:
 
 
 def _folded(
-    store: Store, card: ProtocolCard, groups: Sequence[Sequence[int | str]], fold: int
+    store: Store, card: ProtocolCard, groups: Sequence[Sequence[int | str]], fold: int, where: str
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Who stands in each part of one fold."""
     by = card.folds.by if card.folds else ""
-    column = store.table[by]
+    column, narrowed = store.table[by], _narrowed(store, card, where)
+    others = [value for place, group in enumerate(groups) if place != fold for value in group]
     parts = {
-        "test": column.isin(list(groups[fold])).to_numpy(bool),
-        "train": column.isin(
-            [value for place, group in enumerate(groups) if place != fold for value in group]
-        ).to_numpy(bool),
+        "test": column.isin(list(groups[fold])).to_numpy(bool) & narrowed["test"],
+        "train": column.isin(others).to_numpy(bool) & narrowed["train"],
     }
     return parts, [f"fold {fold} of {len(groups)}, by {by}: {_values(groups[fold])}"]
+
+
+def _in_any_fold(
+    store: Store, card: ProtocolCard, groups: Sequence[Sequence[int | str]], where: str
+) -> tuple[int, ...]:
+    """Places of the labelled samples that some fold trains or scores."""
+    parts = [_folded(store, card, groups, fold, where)[0] for fold in range(len(groups))]
+    target, _, index = _labels(store, card, where)
+    labelled, of_class = _usable(store.table[target], store.card.targets[target].kind, index)
+    either = np.any([mask for part in parts for mask in part.values()], axis=0)
+    return tuple(np.flatnonzero(either & labelled & of_class).tolist())
 
 
 def _matches(table: "pd.DataFrame", rule: Rule, where: str) -> np.ndarray:

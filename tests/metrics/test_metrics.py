@@ -117,16 +117,24 @@ def test_several_classes_a_sample_are_scored_without_the_unknown(
         assert found["micro_f1"].value == pytest.approx(reference.f1_score(positive, predicted, zero_division=0))
     else:
         assert found["micro_f1"].value is None
+    single: dict[str, list[float | None]] = {"precision": [], "recall": [], "f1": []}
     macro, ranked = [], []
     for k in range(logits.shape[1]):
         rows = known[:, k]
         truth, guess = target[rows, k] > 0, logits[rows, k] > 0
+        hits = (truth & guess).sum()
+        single["precision"].append(hits / guess.sum() if guess.any() else None)
+        single["recall"].append(hits / truth.sum() if truth.any() else None)
+        single["f1"].append(2 * hits / (truth.sum() + guess.sum()) if truth.any() or guess.any() else None)
         if truth.any() or guess.any():
             macro.append(reference.f1_score(truth, guess, zero_division=0))
         if truth.any():
             ranked.append(reference.average_precision_score(truth, logits[rows, k]))
     assert found["macro_f1"].value == (pytest.approx(np.mean(macro)) if macro else None)
     assert found["map"].value == (pytest.approx(np.mean(ranked)) if ranked else None)
+    for name, values in single.items():
+        assert found[f"per_class_{name}"].per_class == tuple(values)
+    assert sum(found["per_class_support"].per_class or ()) == positive.sum()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("samples", "classes"), [(0, 0), (0, 1), (0, 7), (1, 1), (1, 7), (5, 1)])

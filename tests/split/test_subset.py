@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,19 @@ def test_folds_that_cannot_be_made_are_refused(
 ) -> None:
     with pytest.raises(error, match=words):
         resolve(store(people()), splits=split_file(text))
+
+
+def test_rules_narrow_what_a_fold_trains_and_scores(store: Made, split_file: Callable[[str], str]) -> None:
+    made = store([replace(one, meta={**one.meta, "part": at % 2}) for at, one in enumerate(people())])
+    parts = made.table["part"]
+    text = 'folds = { by = "subject" }\ntrain = { part = [0] }\ntest = { part = [1] }'
+    folds = resolve_folds(made, splits=split_file(text))
+    for split in folds:
+        assert set(parts.iloc[list(split.train)]) == {0}
+        assert set(parts.iloc[list(split.test)]) == {1}
+        assert not subjects(made, split.train) & subjects(made, split.test)
+    assert len({split.digest for split in folds}) == 1
+    assert sorted(at for split in folds for at in split.test) == [at for at, part in enumerate(parts) if part == 1]
 
 
 def test_a_fixed_split_has_no_folds(store: Made, split_file: Callable[[str], str]) -> None:
