@@ -58,6 +58,7 @@ class Synth(BaseModel, frozen=True, extra="forbid"):
     segments: tuple[int, int] | None = None  # untrimmed sets: how many actions a sample shows, at least and at most
     overlap: float = Field(default=0.0, ge=0, le=1)  # share of these that begin before the one before has ended
     few: int = Field(default=4, ge=1)  # labels that take part in the smallest twin
+    always: tuple[int, ...] = ()  # labels that take part in every twin, since a protocol scores few others
     together: str = ""  # an axis whose values, such as cameras, are samples that share their raw files
     unsealed: tuple[str, ...] = ()  # globs of files that cannot show that they were cut, such as lists of lines
     image: tuple[int, int] = (0, 0)  # width and height in pixels of a 2-D set; zeros for 3-D

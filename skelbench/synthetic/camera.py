@@ -59,10 +59,11 @@ def record(
     (width, height), (x, y, z) = image, np.moveaxis(points, -1, 0)
     enlarged = _FOCAL * min(image) / np.maximum(z, _NEAREST)
     seen = {"u": width / 2 + 1 + enlarged * x, "v": height / 2 + 1 - enlarged * y, "x": x, "y": y, "z": z}
+    scales = {**_SCALE, "image width": 1 / max(width, 1), "image height": 1 / max(height, 1)}
     columns = []
     for channel in card.channels:
         noise = _NOISE_PIXELS if channel in "uv" else _NOISE
-        scale = _SCALE.get(card.units[channel], 1.0)
+        scale = scales.get(card.units[channel], 1.0)
         columns.append(scale * (seen[channel] + rng.normal(0, noise, x.shape)))
     return np.stack(columns, axis=-1).astype(np.float32)
 

@@ -93,7 +93,8 @@ def cast(card: Card, count: int, seed: int) -> Cast:
     classes = next(iter(card.targets.values())).classes
     known = max(1, len(next(iter(card.synth.by_label.values()), classes)))
     wanted = min(known, max(card.synth.few, count // SAMPLES_A_CLASS))
-    labels = tuple(math.floor((at + 0.5) * known / wanted) for at in range(wanted))
+    spread = [math.floor((at + 0.5) * known / wanted) for at in range(wanted)]
+    labels = tuple(dict.fromkeys((*spread, *card.synth.always)))
     shown: tuple[int, ...] = ()
     if card.synth.segments is not None:  # names do not tell labels
         pairs = () if {*labels} & {*card.synth.two_person} else card.synth.two_person[:1]

@@ -103,3 +103,23 @@ def test_the_demo_clip_of_smarthome_is_read_as_each_estimator_saw_it(
     assert sample.targets == {"label": 30}
     assert (sample.n_frames, sample.n_frames - len(sample.frame)) == (frames, empty)
     assert np.isnan(sample.keypoints[..., 2:]).all()
+
+
+def test_kinetics_skeleton_is_read_as_listed(real_data: Path) -> None:
+    module, card = of("kinetics_skeleton")
+    folder = real_data / "kinetics_skeleton"
+    items = list(module.plan(open_source([folder], max_file=1 << 26), card))  # type: ignore[attr-defined]
+    assert len(items) == 19906
+    reasons = Counter(str(item.reject) for item in items)
+    assert reasons["listed without a skeleton"] == 19906 - 19796
+    assert reasons["None"] == 4
+    found = [sample for _, sample in converted("kinetics_skeleton", folder)]
+    assert [(s.sample_id, s.n_frames, s.targets["label"]) for s in found] == [
+        ("__NrybzYzUg", 299, 0),
+        ("__U_scuxNlQ", 299, 58),
+        ("__u6odV5hrI", 299, 207),
+        ("__vOysOPoCY", 249, 207),
+    ]
+    assert {sample.meta["part"] for sample in found} == {"val"}
+    names = (folder / "label_name.txt").read_text().splitlines()
+    assert list(card.targets["label"].classes) == names
