@@ -9,7 +9,7 @@ from skelbench.card import Card
 from skelbench.data.batches import part_data, recipe_spec
 from skelbench.data.targets import part_items
 from skelbench.data.types import Batch, DataRecipe
-from skelbench.prepare import person_slots, prepare_set
+from skelbench.prepare import person_slots, prepare_set, prepared_layout
 from skelbench.recipe import Ask, default_choice, resolve
 from skelbench.sample import Sample
 from skelbench.split import Split
@@ -92,7 +92,8 @@ class Dataset:
         data = recipe if isinstance(recipe, DataRecipe) else self._recipe(recipe, split.name)
         places = split.train if part == "train" else split.test
         slots = person_slots(data.prepare, self.card.persons)
-        spec = recipe_spec(data, self.card.layout, channels=len(self.card.channels), slots=slots)
+        layout = prepared_layout(data.prepare, self.card.layout)
+        spec = recipe_spec(data, layout, channels=len(self.card.channels), slots=slots)
         prepared = prepare_set(self.store, places, data.prepare, self.store.path.parent / ".cache")
         fed = part_data(prepared, part_items(self.store, split, part), data, spec, torch.device("cpu"))
         return fed.train_batches(seed, 0, epoch, epoch + 1) if part == "train" else fed.batches()

@@ -7,7 +7,9 @@ from typing import Literal, TypeAlias
 
 from skelbench.blocks import Head
 from skelbench.initial import Source
+from skelbench.mapping import JointMapping
 from skelbench.recipe import Resolved
+from skelbench.skeletons import Layout
 from skelbench.split import Split
 from skelbench.store.reader import Store
 
@@ -26,6 +28,12 @@ class Planned:
     head: Head
     freeze: tuple[str, ...]
     given: Mapping[str, str]  # how data set, protocols, model, method and init were named
+    mappings: tuple[JointMapping, ...] = ()  # of the prepare list, from the data's layout to that of the model
+
+    @property
+    def layout(self) -> Layout:
+        """The joints that the model sees."""
+        return self.mappings[-1].target if self.mappings else self.store.card.layout
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """One part of a stage's data, prepared and on the device."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -68,11 +68,11 @@ def stage_parts(stage: Planned, device: torch.device, *, scored: bool, few: bool
     check_targets(task, train.target, test.target, ids=(*train.ids, *test.ids))
     recipe = stage.resolved.data
     slots = person_slots(recipe.prepare, stage.store.card.persons)
-    spec = recipe_spec(recipe, stage.store.card.layout, channels=len(stage.store.card.channels), slots=slots)
+    spec = recipe_spec(recipe, stage.layout, channels=len(stage.store.card.channels), slots=slots)
     cache, count = stage.store.path.parent / CACHE, recipe.batch if few else None
     data: dict[str, PartData] = {}
     for part in names:
-        chosen = Items(items[part].ids[:count], items[part].target[:count], items[part].kind)
+        chosen = replace(items[part], ids=items[part].ids[:count], target=items[part].target[:count])
         places = getattr(stage.split, part)[:count]
         data[part] = part_data(prepare_set(stage.store, places, recipe.prepare, cache), chosen, recipe, spec, device)
         check_finite(data[part])

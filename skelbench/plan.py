@@ -17,6 +17,8 @@ from skelbench.errors import RecipeError, SplitError, UsageError
 from skelbench.freeze import ENCODER
 from skelbench.initial import Source, find_source
 from skelbench.leaks import check_leaks
+from skelbench.mapping import JointMapping, find_mapping, loss
+from skelbench.prepare import mappings_of, prepared_layout
 from skelbench.processes import check_processes, make_fabric
 from skelbench.provenance import code_version
 from skelbench.recipe import Ask, Layer, Resolved, Setting, default_choice, recipe_file, resolve, stages
@@ -24,6 +26,7 @@ from skelbench.record import Record
 from skelbench.request import Chosen, RunRequest, check_request, command_of, tables_of
 from skelbench.split import Split, load_protocols, resolve_folds
 from skelbench.split import resolve as resolve_split
+from skelbench.steps import parse_step
 from skelbench.store.reader import Store, open_store
 from skelbench.subset import carve, few_labels, limited
 from skelbench.trail import RULES
@@ -45,6 +48,7 @@ class _Outline:
     head: Literal["auto", "new", "keep"]
     freeze: tuple[str, ...]
     given: Mapping[str, str]
+    mappings: tuple[JointMapping, ...]
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,9 @@ def _stage_key(stage: Planned) -> dict[str, Any]:
         kind: registry.digest(one.plugin) if one.plugin.foreign else None
         for kind, one in (("model", resolved.model), ("method", resolved.method))
     }
+    mapped = {"mappings": [mapping.digest for mapping in stage.mappings]} if stage.mappings else {}
     return {
+        **mapped,
         "dataset": resolved.ask.dataset,
         "fingerprint": stage.store.info.fingerprint,
         "protocol": resolved.ask.protocol,
@@ -219,21 +225,19 @@ def _outline(
     model, method = asked.named("model") or ask.model, asked.named("method") or ask.method
     name = f"{origin.name}, stage {place + 1}"
     settled = None if request.repeats is None else _settled(request.repeats, place)
-    resolved = resolve(
-        replace(
-            ask,
-            dataset=store.info.name,
-            protocol=splits[0].name,
-            model=model,
-            method=method,
-            evaluation=ask.evaluation if scored else EARLIER,
-            prepare=store.card.prepare,
-            stage=(Layer(asked.values, name, origin.source),),
-            overrides=_overrides(request.overrides, place),
-            settled=settled,
-        )
+    whole = replace(
+        ask,
+        dataset=store.info.name,
+        protocol=splits[0].name,
+        model=model,
+        method=method,
+        evaluation=ask.evaluation if scored else EARLIER,
+        prepare=store.card.prepare,
+        stage=(Layer(asked.values, name, origin.source),),
+        overrides=_overrides(request.overrides, place),
+        settled=settled,
     )
-    check_recipe(resolved.data)
+    resolved = _on_layout(resolve(whole), store, request.layout)
     init = _init(request, asked, place)
     given = {"dataset": asked.dataset or request.dataset, "model": model, "method": method}
     optional = {"splits": asked.splits if asked.splits or asked.dataset else request.splits, "init": init}
@@ -247,7 +251,24 @@ def _outline(
         head="new" if probing and asked.head == "auto" else asked.head,
         freeze=tuple(dict.fromkeys((*asked.freeze, *(ENCODER if scored and ask.evaluation == "linear" else ())))),
         given={**given, **{key: value for key, value in optional.items() if value is not None}},
+        mappings=mappings_of(resolved.data.prepare, store.card.layout),
     )
+
+
+def _on_layout(resolved: Resolved, store: Store, wanted: str | None) -> Resolved:
+    """A recipe whose prepare list ends with the step that --layout asks for, where the joints are not those already."""
+    check_recipe(resolved.data)
+    if wanted is None:
+        return resolved
+    name, *variant = (part.strip() for part in wanted.split(","))
+    if len(variant) > 1:
+        raise UsageError(
+            f"--layout {wanted}: expected the name or path of a layout, and perhaps a variant after a comma."
+        )
+    source = prepared_layout(resolved.data.prepare, store.card.layout)
+    if find_mapping(source, name, *variant).target == source:  # one run, one key, however it was said
+        return resolved
+    return resolve(replace(resolved.ask, layout=":".join(("layout", ",".join((name, *variant))))))
 
 
 def _labels(request: RunRequest, table: StageTable, *, scored: bool) -> float | None:
@@ -284,7 +305,12 @@ def _cells(group: _Group) -> Iterator[Cell]:
             oracle=request.oracle,
             command=command_of(request, group.chosen, seed=seed, fold=split.fold),
             files=_files(request, planned),
-            notes=(*_random(group, planned), *check_leaks(planned), *_idle(request, learns=learns)),
+            notes=(
+                *_mapped(planned),
+                *_random(group, planned),
+                *check_leaks(planned),
+                *_idle(request, learns=learns),
+            ),
             code=group.code,
         )
         key = run_key(cell)
@@ -292,6 +318,12 @@ def _cells(group: _Group) -> Iterator[Cell]:
         folder = request.runs / _folder(cell) / key[:8] / f"seed{seed}"
         folder = folder if split.fold is None else folder.with_name(f"{folder.name}-fold{split.fold}")
         yield replace(cell, key=key, folder=folder, tunes=_untuned(cell) if request.tune else None)
+
+
+def _mapped(stages: tuple[Planned, ...]) -> tuple[str, ...]:
+    """A note on the joints that a model sees instead of those of the data, and on what that loses."""
+    told = (f"joints {loss(mapping)}" for stage in stages for mapping in stage.mappings)
+    return tuple(dict.fromkeys(told))
 
 
 def _random(group: _Group, stages: tuple[Planned, ...]) -> tuple[str, ...]:
@@ -320,6 +352,7 @@ def _planned(outline: _Outline, place: int, seed: int, fold: int | None) -> Plan
         head=outline.head,
         freeze=outline.freeze,
         given=outline.given,
+        mappings=outline.mappings,
     )
 
 
@@ -379,11 +412,18 @@ def _files(request: RunRequest, stages: tuple[Planned, ...]) -> dict[str, str]:
                 found[stage.given[kind]] = registry.digest(one.plugin)
         if isinstance(stage.init, Source):
             found[stage.init.given] = stage.init.sha256
-        if stage.given.get("splits", "").endswith(".toml"):
-            found[stage.given["splits"]] = _sha256(stage.given["splits"])
+        for named in (stage.given.get("splits", ""), *_layouts(stage)):
+            if named.endswith(".toml"):
+                found[named] = _sha256(named)
     if request.repeats is None and is_file(request.recipe):
         found[request.recipe] = _sha256(request.recipe)
     return found if request.repeats is None else {**request.repeats.files, **found}
+
+
+def _layouts(stage: Planned) -> list[str]:
+    """Names or paths of the layouts in a stage's prepare list."""
+    steps = [parse_step(step) for step in stage.resolved.data.prepare]
+    return [step.arguments[0] for step in steps if step.name == "layout"]
 
 
 def _sha256(path: str) -> str:

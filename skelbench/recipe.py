@@ -2,7 +2,8 @@
 
 Layers, later ones win: the runner's defaults (`recipe.toml` beside this file) < the card's usual prepare list < the
 `[[recipe]]` blocks of model and method by their number of conditions, a tie going to the method < `--recipe FILE` <
-the stage's own table < `--streams` < `-o key=value`. With `--recipe reference` only blocks that name it count.
+the stage's own table < `--streams` < `-o key=value`; `--layout` then adds its step to the prepare list. With
+`--recipe reference` only blocks that name it count.
 """
 
 import json
@@ -71,6 +72,7 @@ class Ask:
     prepare: tuple[str, ...] = ()  # the card's usual list; empty for the runner's
     stage: tuple[Layer, ...] = ()  # what the stage's table sets
     streams: tuple[str, ...] = ()  # of --streams; empty for the recipe's
+    layout: str = ""  # of --layout, the step that ends the prepare list; empty for none
     overrides: tuple[str, ...] = ()  # of -o, each "key=value"
     settled: Mapping[str, Setting] | None = None  # of a record: all values, instead of the layers
 
@@ -175,6 +177,8 @@ def resolve(ask: Ask) -> Resolved:
         if key not in known:
             raise RecipeError(f"{setting.layer}: unknown key '{key}'. {_nearest_key(key, known)}")
         settings[key] = setting
+    if ask.layout and ask.settled is None:
+        settings["data.prepare"] = _ended(settings["data.prepare"], ask.layout)
     data = _section(DataRecipe, "data", settings)
     optim = _section(OptimRecipe, "optim", settings)
     chosen = [
@@ -246,6 +250,13 @@ def _layers(ask: Ask, model: registry.Plugin, method: registry.Plugin) -> Iterat
     for text in ask.overrides:
         key, value = parse_override(text)
         yield key, Setting(value, "-o", "the command line")
+
+
+def _ended(prepare: Setting, step: str) -> Setting:
+    """A prepare list with one more step; what is no list is refused later."""
+    if not isinstance(prepare.value, list):
+        return prepare
+    return Setting([*prepare.value, step], f"{prepare.layer}, --layout", prepare.source)
 
 
 def _context(ask: Ask, model: registry.Plugin, method: registry.Plugin) -> dict[str, str]:

@@ -26,6 +26,7 @@ class RunRequest:
     models: tuple[str, ...] = ()  # names or paths; empty: the method's default
     methods: tuple[str, ...] = ()  # names or paths; empty: the model's default
     streams: tuple[tuple[str, ...], ...] = ()  # one network for each entry; empty: the recipe's
+    layout: str | None = None  # name or path, perhaps with a variant after a comma; None: that of the data
     recipe: str = "default"  # name, or path of a TOML file
     evaluation: Evaluation | None = None  # None: that of the recipe file, or supervised
     labels: float | None = None  # share of the training labels of the stage that is scored
@@ -96,6 +97,7 @@ def command_of(request: RunRequest, chosen: Chosen, *, seed: int, fold: int | No
         ("--method", chosen.method),
         ("--splits", request.splits),
         ("--streams", ",".join(chosen.streams) or None),
+        ("--layout", request.layout),
         ("--recipe", None if request.recipe == "default" else request.recipe),
         ("--evaluation", request.evaluation),
         ("--labels", request.labels),

@@ -76,7 +76,7 @@ def layout_from(table: dict[str, object], name: str, where: str) -> Layout:
     """Build a layout from a TOML table.
 
     Args:
-        table: Keys `joints`, `parents`, `pairs`, `source`; mappings `from` are read elsewhere.
+        table: Keys `joints`, `parents`, `pairs`, `source`; mappings, `from` and `variants`, are read by `mapping`.
         name: Name of the layout.
         where: File that holds the table, for messages.
 
@@ -86,7 +86,7 @@ def layout_from(table: dict[str, object], name: str, where: str) -> Layout:
     Raises:
         CardError: If a key is missing, unknown or of the wrong type.
     """
-    known = {"name", "joints", "parents", "pairs", "source", "from"}
+    known = {"name", "joints", "parents", "pairs", "source", "from", "variants"}
     for key in table.keys() - known:
         raise CardError(f"{where}: unknown key '{key}'. {nearest(key, known)}")
     joints, parents, pairs = (table.get(key) for key in ("joints", "parents", "pairs"))

@@ -176,7 +176,7 @@ def about(cell: Cell, place: int) -> dict[str, str]:
         "model": stage.resolved.model.name,
         "method": stage.resolved.method.name,
         "classes": classes_digest(stage.split.classes),
-        "layout": stage.store.card.layout.name,
+        "layout": stage.layout.name,
         "streams": "+".join(stage.resolved.data.streams),
     }
 

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOW = [
-    "errors toml layouts skeletons sample card registry steps raw workspace limit world norms",  # the ground floor
+    "errors toml layouts skeletons mapping sample card registry steps raw workspace limit world norms",  # the ground floor
     "formats",
     "converters",
     "sources",
@@ -21,6 +21,7 @@ FLOW = [
     "models",
     "methods",
     "metrics",
+    "detection",
     "bootstrap",
     "optimise",
     "freeze",
@@ -31,6 +32,7 @@ FLOW = [
     "initial",
     "resume",
     "evaluate",
+    "stitch",
     "train",
     "provenance",
     "scored",

@@ -23,6 +23,7 @@ Examples:
   skelbench run --dataset nw_ucla --model lite --seeds 3
   skelbench run --dataset nw_ucla --method posestats --dry-run
   skelbench run --dataset data/mine --model ./mynet.py -o optim.lr=0.05 -o model.width=96
+  skelbench run --dataset nw_ucla --model lite --layout coco17
   skelbench run --dataset nw_ucla --model lite --tune -o optim.lr=0.05
   skelbench run --dataset nw_ucla --model lite --evaluation linear --init runs/ntu60/xsub/lite-supervised-joint/1a2b3c4d
 """
@@ -43,6 +44,9 @@ Examples:
 )
 @click.option(
     "--streams", multiple=True, help="Such as joint,bone for one network on both; repeat for several networks."
+)
+@click.option(
+    "--layout", help="Train on the joints of another layout: its name or path, and perhaps a variant after a comma."
 )
 @click.option("--recipe", default="default", show_default=True, help="Name of a recipe, or path of a TOML file.")
 @click.option(

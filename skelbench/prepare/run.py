@@ -5,11 +5,13 @@ from functools import lru_cache
 from typing import Any
 
 from skelbench.errors import RecipeError, nearest
+from skelbench.mapping import JointMapping, find_mapping
 from skelbench.prepare.denoise import ACTORS, ctr_denoise
 from skelbench.prepare.link import link
 from skelbench.prepare.prepared import Prepared, by_id, by_position
-from skelbench.prepare.steps import STEPS, copy_lone, first, select_energy
+from skelbench.prepare.steps import STEPS, copy_lone, first, select_energy, to_layout
 from skelbench.sample import Sample
+from skelbench.skeletons import Layout
 from skelbench.steps import bind, parse_step
 
 GROUPINGS: Mapping[str, Callable[..., Prepared]] = {
@@ -18,6 +20,9 @@ GROUPINGS: Mapping[str, Callable[..., Prepared]] = {
     "link": link,
     "ctr-denoise": ctr_denoise,
 }
+
+# Steps that depend on whose joints they are given: of a layout and the arguments they make the mapping to another.
+ON_LAYOUT: Mapping[str, Callable[..., JointMapping]] = {"layout": find_mapping}
 
 # What the field's own scripts do, under the name of the model they belong to: usable wherever a step is.
 LISTS: Mapping[str, tuple[str, ...]] = {
@@ -58,19 +63,20 @@ def check_prepare(steps: Sequence[str]) -> tuple[str, ...]:
     for step, name in zip(listed[1:], names[1:], strict=True):
         if name in GROUPINGS:
             raise RecipeError(f"prepare: '{step}' groups poses to persons, which only the first step does.")
-        if name not in STEPS:
-            known = {*STEPS, *GROUPINGS, *LISTS}
+        if name not in STEPS and name not in ON_LAYOUT:
+            known = {*STEPS, *ON_LAYOUT, *GROUPINGS, *LISTS}
             raise RecipeError(f"prepare: no step '{name}' (in '{step}'). {nearest(name, known)}")
     _bound(tuple(listed))
     return tuple(listed)
 
 
-def prepare(sample: Sample, steps: Sequence[str]) -> Prepared:
+def prepare(sample: Sample, steps: Sequence[str], layout: Layout | None = None) -> Prepared:
     """Apply a prepare list to one sample.
 
     Args:
         sample: What was recorded.
         steps: A prepare list.
+        layout: Whose joints the sample has; only the step `layout` asks for it.
 
     Returns:
         Persons × frames; missing joints stay NaN. A sample without poses keeps its frames and has no person.
@@ -79,14 +85,50 @@ def prepare(sample: Sample, steps: Sequence[str]) -> Prepared:
         RecipeError: If the list is wrong or does not fit the sample, naming the sample.
         RunError: If the sample does not fit into memory.
     """
-    group, after = _bound(check_prepare(steps))
-    return _apply(sample, group, after)
+    return preparer(steps, layout)(sample)
 
 
-def preparer(steps: Sequence[str]) -> Callable[[Sample], Prepared]:
-    """The same as `prepare`, the list checked once for many samples."""
+def preparer(steps: Sequence[str], layout: Layout | None = None) -> Callable[[Sample], Prepared]:
+    """The same as `prepare`, the list checked and mappings found once for many samples."""
     group, after = _bound(check_prepare(steps))
-    return lambda sample: _apply(sample, group, after)
+    mappings = iter(mappings_of(steps, layout))
+    settled = tuple(
+        (to_layout, (next(mappings),)) if step is find_mapping else (step, arguments) for step, arguments in after
+    )
+    return lambda sample: _apply(sample, group, settled)
+
+
+def mappings_of(steps: Sequence[str], layout: Layout | None) -> tuple[JointMapping, ...]:
+    """Find what the steps `layout` of a list stand for, one after the other.
+
+    Args:
+        steps: A prepare list.
+        layout: Whose joints the samples have.
+
+    Returns:
+        The mapping of each such step, from the layout that the step is given.
+
+    Raises:
+        RecipeError: If the list is wrong, or has such a step where the layout is not known.
+        CardError: If there is no such layout, or its file is wrong.
+        UsageError: If there is no such mapping, naming the joints that lack.
+    """
+    found: list[JointMapping] = []
+    for step, arguments in _bound(check_prepare(steps))[1]:
+        if step is find_mapping:
+            source = found[-1].target if found else layout
+            if source is None:
+                raise RecipeError(
+                    "prepare: the step 'layout' needs to know whose joints it is given; name their layout."
+                )
+            found.append(find_mapping(source, *arguments))
+    return tuple(found)
+
+
+def prepared_layout(steps: Sequence[str], layout: Layout) -> Layout:
+    """The joints that samples have after a prepare list; raises as `mappings_of`."""
+    found = mappings_of(steps, layout)
+    return found[-1].target if found else layout
 
 
 def person_slots(steps: Sequence[str], persons: int) -> int:
@@ -109,14 +151,14 @@ def person_slots(steps: Sequence[str], persons: int) -> int:
     return slots
 
 
-_After = tuple[tuple[Callable[..., Prepared], tuple[Any, ...]], ...]
+_After = tuple[tuple[Callable[..., Any], tuple[Any, ...]], ...]
 
 
 @lru_cache(maxsize=64)
 def _bound(steps: tuple[str, ...]) -> tuple[Callable[[Sample], Prepared], _After]:
     """The functions of a checked list with their arguments."""
     group, how = bind(steps[0], GROUPINGS, skip=1)
-    return (lambda sample: group(sample, *how)), tuple(bind(step, STEPS, skip=1) for step in steps[1:])
+    return (lambda sample: group(sample, *how)), tuple(bind(step, {**STEPS, **ON_LAYOUT}, skip=1) for step in steps[1:])
 
 
 def _apply(sample: Sample, group: Callable[[Sample], Prepared], after: _After) -> Prepared:

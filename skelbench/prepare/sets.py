@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float32, Int64
 
 from skelbench.prepare.cache import CacheError, publish, read_arrays, write_arrays
 from skelbench.prepare.prepared import Prepared
-from skelbench.prepare.run import check_prepare, preparer
+from skelbench.prepare.run import check_prepare, mappings_of, prepared_layout, preparer
 from skelbench.sample import Sample
 from skelbench.store.reader import Store
 
@@ -68,8 +68,8 @@ def prepare_set(store: Store, indices: Sequence[int], steps: Sequence[str], cach
 
     The cache holds whole stores, so that parts, protocols and folds share one file; a few samples of a large store
     are prepared by themselves unless the file is there. An entry is found by the store's fingerprint, the sizes and
-    times of its files, the list and the code that reads and prepares, so it is never stale; what is damaged is made
-    again.
+    times of its files, the list, the mappings it names and the code that reads and prepares, so it is never stale; what
+    is damaged is made again.
 
     Args:
         store: Where the samples are.
@@ -82,40 +82,41 @@ def prepare_set(store: Store, indices: Sequence[int], steps: Sequence[str], cach
 
     Raises:
         RecipeError: If the list is wrong or does not fit a sample.
+        CardError, UsageError: If it names a layout that there is not, or to which there is no mapping.
         StoreError: If the store is damaged.
     """
     listed = check_prepare(steps)
+    row = len(store.card.channels), len(prepared_layout(listed, store.card.layout).joints)
     places = np.asarray(indices, np.int64)
     folder = None if cache is None else cache / f"{store.info.name}-{_key(store, listed)[:24]}"
     if folder is not None:
         try:
-            return _indexed(*read_arrays(folder, _shape_of(store))).select(places)
+            return _indexed(*read_arrays(folder, row)).select(places)
         except CacheError as error:
             log.debug("%s", error)
         if len(places) * _FEW > len(store):
             try:
-                return _cached(store, listed, folder).select(places)
+                return _cached(store, listed, folder, row).select(places)
             except (OSError, CacheError) as error:  # also where it was deleted the moment it was written
                 log.warning("%s: cannot keep the prepared set (%s); it is prepared in memory each time.", cache, error)
-    make = preparer(listed)
-    return pack((make(store[int(place)]) for place in places), *_shape_of(store))
+    make = preparer(listed, store.card.layout)
+    return pack((make(store[int(place)]) for place in places), *row)
 
 
-def _cached(store: Store, steps: Sequence[str], folder: Path) -> PreparedSet:
-    """Prepare a whole store into a cache entry."""
+def _cached(store: Store, steps: Sequence[str], folder: Path, row: tuple[int, int]) -> PreparedSet:
+    """Prepare a whole store into a cache entry of rows of so many channels and joints."""
     log.info("Preparing %d samples of %s: %s.", len(store), store.info.name, ", ".join(steps))
-    make: Callable[[Sample], Prepared] = preparer(steps)
-    channels, joints = _shape_of(store)
+    make: Callable[[Sample], Prepared] = preparer(steps, store.card.layout)
 
     def fill(write: Callable[[np.ndarray], None]) -> tuple[np.ndarray, np.ndarray]:
         """Prepare and write sample by sample; memory holds one at a time."""
         shape, seen = _flatten((make(sample) for sample in store), write)
-        write(_missing(channels, joints))
+        write(_missing(*row))
         return shape, seen
 
     temporary = write_arrays(folder, fill)
-    arrays = read_arrays(temporary, (channels, joints))  # mapped before it may be moved or deleted by others
-    publish(temporary, folder, (channels, joints))
+    arrays = read_arrays(temporary, row)  # mapped before it may be moved or deleted by others
+    publish(temporary, folder, row)
     return _indexed(*arrays)
 
 
@@ -148,17 +149,14 @@ def _missing(channels: int, joints: int) -> np.ndarray:
     return np.full((1, channels, joints), np.nan, np.float32)
 
 
-def _shape_of(store: Store) -> tuple[int, int]:
-    """Channels and joints of a store's poses."""
-    return len(store.card.channels), len(store.card.layout.joints)
-
-
 def _key(store: Store, steps: Sequence[str]) -> str:
     """Digest of all that a prepared set depends on."""
     stats = {path.name: path.stat() for path in sorted(store.path.iterdir()) if path.is_file()}
     # the time of change too: a file may be given its old time of modification again
     files = [(name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in stats.items()]
-    return hashlib.sha256(json.dumps([store.info.fingerprint, files, list(steps), _code()]).encode()).hexdigest()
+    mappings = [mapping.digest for mapping in mappings_of(steps, store.card.layout)]
+    content = [store.info.fingerprint, files, list(steps), mappings, _code()]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _code() -> str:
@@ -166,5 +164,5 @@ def _code() -> str:
     package = Path(__file__).parent.parent
     folders = (package / "prepare", package / "store")
     sources = [path.read_bytes() for folder in folders for path in sorted(folder.glob("*.py"))]
-    sources.append((package / "steps.py").read_bytes())
+    sources += [(package / name).read_bytes() for name in ("steps.py", "mapping.py")]
     return hashlib.sha256(b"".join(sources)).hexdigest()

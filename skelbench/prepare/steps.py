@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from skelbench.errors import RecipeError
+from skelbench.mapping import JointMapping, apply_mapping, apply_to_score
 from skelbench.prepare.prepared import Prepared
 
 _FLAT = 1e-6  # a spread below this share of the coordinates is rounding, not extent
@@ -237,6 +238,13 @@ def rotate(prepared: Prepared, bottom: int, top: int, right: int, left: int, los
             turned = keypoints.astype(np.float64) @ _onto(bone, axis).T
             keypoints = turned.astype(np.float32)
     return replace(prepared, keypoints=keypoints)
+
+
+def to_layout(prepared: Prepared, mapping: JointMapping) -> Prepared:
+    """Make the joints of another layout; persons and frames stay, also those in which no joint is left."""
+    keypoints = apply_mapping(mapping, prepared.keypoints)
+    score = None if prepared.score is None else apply_to_score(mapping, prepared.score)
+    return replace(prepared, keypoints=keypoints, score=score)
 
 
 def drop_empty(prepared: Prepared) -> Prepared:
