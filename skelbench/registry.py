@@ -43,12 +43,7 @@ def plugins(kind: Kind) -> dict[str, Plugin]:
     """All plug-ins of a kind, by name, sorted; those of skelbench itself win over others of the same name."""
     found: dict[str, Plugin] = {}
     for package in _packages(kind):
-        for folder in _folders(package):
-            for toml in sorted(folder.glob("*.toml")):
-                alone = kind == "splits"
-                if alone or toml.with_suffix(".py").is_file():
-                    module = "" if alone else f"{package}.{toml.stem}"
-                    found.setdefault(toml.stem, Plugin(kind, toml.stem, toml, module))
+        found = _in(package, kind) | found
     return dict(sorted(found.items()))
 
 
@@ -78,7 +73,8 @@ def find(kind: Kind, name: str) -> Plugin:
         if path.suffix != suffix:
             raise UsageError(f"{name}: expected the path of a {suffix} file for '{kind}', or a registered name.")
         return Plugin(kind, path.stem, path.with_suffix(".toml"), "" if kind == "splits" else str(path))
-    known = plugins(kind)
+    own = _in(f"skelbench.{kind}", kind)
+    known = own if name in own else plugins(kind)  # to ask what else is installed takes longer than all the rest
     if name not in known:
         ending = ".toml file (--splits)" if kind == "splits" else ".py file"
         raise UsageError(f"No '{name}' in skelbench.{kind}. {nearest(name, known)} The path of a {ending} works too.")
@@ -136,6 +132,18 @@ def _from_path(path: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return module
+
+
+def _in(package: str, kind: Kind) -> dict[str, Plugin]:
+    """The plug-ins of a package, by name."""
+    found: dict[str, Plugin] = {}
+    alone = kind == "splits"
+    for folder in _folders(package):
+        for toml in sorted(folder.glob("*.toml")):
+            if alone or toml.with_suffix(".py").is_file():
+                module = "" if alone else f"{package}.{toml.stem}"
+                found.setdefault(toml.stem, Plugin(kind, toml.stem, toml, module))
+    return found
 
 
 def _packages(kind: Kind) -> list[str]:

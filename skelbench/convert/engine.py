@@ -12,16 +12,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 import skelbench
-from skelbench.convert.planning import Converter, Plan, load_converter, make_plan
+from skelbench.convert.planning import Converter, Plan, load_converter, make_plan, refined
 from skelbench.convert.report import PlanReport, Progress, Report, plan_report_of, report_of
 from skelbench.convert.staging import (
     PART_ITEMS,
-    Outcome,
+    Chunk,
     Part,
     keep_only,
     locked,
@@ -37,15 +37,17 @@ from skelbench.convert.staging import (
 )
 from skelbench.convert.workers import Workplace, read_item, read_items, worker_count
 from skelbench.errors import RawFormatError, StoreError, UsageError
-from skelbench.sample import Sample
 from skelbench.sources.source import Source, open_source, printable
+from skelbench.store.block import Block
 from skelbench.store.reader import open_store
 from skelbench.store.schema import DatasetInfo, Origin, RawDigest, Reject, pose_bytes
 from skelbench.store.verify import verify_store
-from skelbench.store.writer import write_store
+from skelbench.store.writer import write_blocks
 from skelbench.workspace import expanded
 
 log = logging.getLogger(__name__)
+
+Counted = TypeVar("Counted", Chunk, Block)
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LOOKED_AT = 8  # items that a dry run reads to estimate the space
@@ -61,6 +63,7 @@ class Request:
     card: Path | None = None  # instead of the converter's own
     workers: int | None = None  # processes; None chooses
     limit: int | None = None  # items at most
+    channels: tuple[str, ...] = ()  # of the card that the store keeps; none for all
     overwrite: Literal["never", "always"] = "never"
 
 
@@ -145,9 +148,10 @@ def _prepare(request: Request) -> _Job:
         if number is not None and number < 1:
             raise UsageError(f"--{name} is {number}, expected 1 or more.")
     out = _place(request.out)
-    converter = load_converter(request.converter, request.card)
+    converter = load_converter(request.converter, request.card, request.channels)
     skip = (out, partial_folder(out))
     source = open_source(request.raw, max_file=converter.max_file, skip=skip)
+    converter = refined(converter, source)
     return _Job(request, out, converter, source, make_plan(converter, source, request.limit))
 
 
@@ -214,12 +218,14 @@ def _stage(job: _Job, folder: Path, on_progress: Callable[[Progress], None]) -> 
         skip=job.skip,
         copies=tuple(copies.items()),
         max_file=job.converter.max_file,
+        wide=job.converter.wide.model_dump_json() if job.converter.wide else "",
     )
     rejects = len(job.plan.rejects) + sum(len(part.rejects) for part in parts)
-    with closing(read_items(job.converter, job.source, items[staged:], place, workers=workers)) as outcomes:
-        counted = _counted(outcomes, Progress("reading", staged, len(items), "items", rejects), on_progress)
+    with closing(read_items(job.converter, job.source, items[staged:], place, workers=workers)) as chunks:
+        counted = _counted(chunks, Progress("reading", staged, len(items), "items", rejects), on_progress)
         while len(parts) * PART_ITEMS < len(items):
-            parts.append(write_part(part_path(folder, len(parts)), islice(counted, PART_ITEMS)))
+            parts.append(write_part(part_path(folder, len(parts)), _of_one_part(counted, len(items) - staged)))
+            staged = len(parts) * PART_ITEMS
     for copy in copies.values():
         copy.unlink()
     return parts
@@ -239,12 +245,12 @@ def _finish(
         raise RawFormatError(f"Not one of {job.plan.planned:,} items became a sample, so there is no store. {reason}")
     whole = folder / "store"
     shutil.rmtree(whole, ignore_errors=True)
-    samples = (sample for part in parts for sample in read_part(part))
-    info = write_store(
+    blocks = chain.from_iterable(map(read_part, parts))
+    info = write_blocks(
         whole,
         job.converter.card,
         _origin(job, parts),
-        samples=_counted(samples, Progress("writing", 0, len(lengths), "samples", len(rejects)), on_progress),
+        blocks=_counted(blocks, Progress("writing", 0, len(lengths), "samples", len(rejects)), on_progress),
         lengths=lengths,
         rejects=rejects,
     )
@@ -292,14 +298,22 @@ def _origin(job: _Job, parts: Sequence[Part]) -> Origin:
     )
 
 
-def _counted(
-    things: Iterator[Outcome] | Iterator[Sample], begin: Progress, on_progress: Callable[[Progress], None]
-) -> Iterator[Any]:
+def _of_one_part(chunks: Iterator[Chunk], items: int) -> Iterator[Chunk]:
+    """The chunks of the next part; none goes over its end."""
+    missing = min(PART_ITEMS, items)
+    while missing > 0:
+        chunk = next(chunks)
+        missing -= chunk.items
+        yield chunk
+
+
+def _counted(things: Iterator[Counted], begin: Progress, on_progress: Callable[[Progress], None]) -> Iterator[Counted]:
     """The same things; progress is reported with each."""
     on_progress(begin)
-    rejects = begin.rejects
-    for done, thing in enumerate(things, begin.done + 1):
-        rejects += isinstance(thing, Outcome) and thing.reject is not None
+    done, rejects = begin.done, begin.rejects
+    for thing in things:
+        done += thing.items if isinstance(thing, Chunk) else len(thing.rows)
+        rejects += len(thing.rejects) if isinstance(thing, Chunk) else 0
         on_progress(replace(begin, done=done, rejects=rejects))
         yield thing
 

@@ -3,16 +3,19 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from skelbench import registry
-from skelbench.card import Card, load_card
+from skelbench.card import Card, load_card, parse_card
 from skelbench.errors import FINDINGS, USAGE, CardError, RawFormatError, UsageError
 from skelbench.limit import spread
 from skelbench.raw import RawItem
+from skelbench.sample import Sample
 from skelbench.sources.source import CONTROL, MARKER, Source, is_archive, open_source, printable
 from skelbench.store.schema import Reject
 from skelbench.workspace import expanded
@@ -30,7 +33,20 @@ class Converter:
     name: str
     module: ModuleType
     digest: str  # SHA-256 of its source
-    card: Card
+    card: Card  # of the store
+    wide: Card | None = None  # with all the channels of the raw data, where the store keeps some of them
+
+    @property
+    def reads(self) -> Card:
+        """The card as the converter's functions take it."""
+        return self.wide or self.card
+
+    def narrow(self, sample: Sample) -> Sample:
+        """A sample as the converter read it, with the store's channels alone."""
+        if self.wide is None:
+            return sample
+        places = [self.wide.channels.index(channel) for channel in self.card.channels]
+        return replace(sample, keypoints=np.ascontiguousarray(sample.keypoints[..., places]))
 
     @property
     def to_blame(self) -> str:
@@ -58,18 +74,19 @@ class Plan:
     digests: dict[str, str]  # member -> SHA-256 of those read for planning
 
 
-def load_converter(name: str, card: Path | None) -> Converter:
+def load_converter(name: str, card: Path | None, channels: Sequence[str] = ()) -> Converter:
     """Find and import a converter, and read its card.
 
     Args:
         name: A registered name, or the path of a module.
         card: A card to use instead of the TOML beside the module.
+        channels: Those of the card that the store keeps; none for all.
 
     Returns:
         Both. The card has been through JSON, as it reaches workers and the store.
 
     Raises:
-        UsageError: If there is no such converter, or it lacks `plan` or `read`.
+        UsageError: If there is no such converter or channel, or it lacks `plan` or `read`.
         CardError: If the card is missing or wrong.
     """
     plugin = registry.find("converters", name)
@@ -79,7 +96,30 @@ def load_converter(name: str, card: Path | None) -> Converter:
     if card is not None and plugin.toml.is_file():
         _check_options(known.options, load_card(plugin.toml).options, str(card))
     module = registry.load(plugin, ("plan", "read"))
-    return Converter(plugin.name, module, registry.digest(plugin), Card.model_validate_json(known.model_dump_json()))
+    whole = Card.model_validate_json(known.model_dump_json())
+    return _narrowed(Converter(plugin.name, module, registry.digest(plugin), whole), channels)
+
+
+def refined(converter: Converter, source: Source) -> Converter:
+    """Let a converter complete its card from the raw data, such as by a list of classes among them.
+
+    Args:
+        converter: Its `refine(source, card)`, where it has one, gives the card that the other functions get.
+        source: The raw data.
+
+    Returns:
+        The converter with that card.
+
+    Raises:
+        RawFormatError: If what it reads is damaged.
+        CardError: If the card that comes out is wrong.
+    """
+    if not hasattr(converter.module, "refine"):
+        return converter
+    found = converter.module.refine(source, converter.reads)
+    whole = parse_card(found.model_dump(), f"the card of '{converter.name}' with what the raw data say")
+    channels = () if converter.wide is None else converter.card.channels
+    return _narrowed(replace(converter, card=whole, wide=None), channels)
 
 
 def open_raw(converter: Converter, raw: Sequence[Path], skip: Sequence[Path]) -> Source:
@@ -128,6 +168,21 @@ def make_plan(converter: Converter, source: Source, limit: int | None) -> Plan:
     )
 
 
+def _narrowed(converter: Converter, channels: Sequence[str]) -> Converter:
+    """A converter whose store keeps some channels only, in the card's order."""
+    whole = converter.card
+    for channel in channels:
+        if channel not in whole.channels:
+            raise UsageError(
+                f"--channels: no '{channel[:20]}' in '{converter.name}'. Known: {', '.join(whole.channels)}."
+            )
+    kept = tuple(channel for channel in whole.channels if channel in channels)
+    if not kept or kept == whole.channels:
+        return converter
+    units = {channel: whole.units[channel] for channel in kept}
+    return replace(converter, card=whole.model_copy(update={"channels": kept, "units": units}), wide=whole)
+
+
 def _check_options(found: Mapping[str, Any], own: Mapping[str, Any], where: str) -> None:
     """Hold the options of a user's card against those of the converter's own, which it counts on.
 
@@ -145,7 +200,7 @@ def _check_options(found: Mapping[str, Any], own: Mapping[str, Any], where: str)
 def _planned(converter: Converter, source: Source) -> list[RawItem]:
     """Every item of the converter, in the order of their ids; its failures name it."""
     try:
-        items = list(converter.module.plan(source, converter.card))
+        items = list(converter.module.plan(source, converter.reads))
         for item in items:
             if not _is_item(item):
                 raise TypeError(f"planned {item!r:.200}, expected a RawItem of texts, with a mapping as its meta")
@@ -222,7 +277,7 @@ def _request(converter: Converter, source: Source, limit: dict[str, Any] | None)
         "listing": listing.hexdigest(),
         "refused": source.refused,
         "limit": limit,
-    }
+    } | ({"wide": converter.wide.model_dump(mode="json")} if converter.wide else {})
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -1,17 +1,20 @@
 """The work of a conversion that is not finished: parts on the disk, which a kill at any moment leaves whole.
 
 Beside a store stands `<store>.partial/` while it is made: `lock`, `request.json`, `part-00000.samples` and so on.
-A part holds the outcome of 1,024 planned items, in their order; it is written under another name, put on the disk
-for good and then renamed, and ends with a digest of itself.
+A part holds the outcome of 1,024 planned items, in their order; it is written under another name and then renamed.
+It holds the digest of each sample and ends with one of all else, so that a part which a power cut spoilt is known:
+it need not be on the disk for good before the next is begun.
 """
 
 import fcntl
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
 import struct
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,28 +25,30 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 
 from skelbench.errors import StoreError
-from skelbench.sample import Sample
+from skelbench.store.block import Block, Row, samples_of
+from skelbench.store.fingerprint import one_nan, sample_digest
 from skelbench.store.schema import INFO, README, REJECTS, SAMPLES, SEGMENTS, DatasetInfo, Reject, read_info
 
 PART_ITEMS = 1024  # planned items in a part
 _LOCK = "lock"
 _REQUEST = "request.json"
 _OLD = "replaced"  # the store that is being replaced, for the moment between two renames
+_LINGER, _PAUSE = 5.0, 0.05  # seconds: given to the processes of a killed writer, and between two looks
 _DIGEST_BYTES = 32  # SHA-256 at the end of a part
 _LENGTH = struct.Struct("<Q")  # before each block of a part, and of the summary before the digest
 _OURS = re.compile(r"lock|request\.json(\.tmp)?|part-\d+\.samples(\.tmp)?|unpacked-\d+\.tar|store|replaced")
 _STORE_FILE = re.compile(rf"({INFO}|{SAMPLES}|{SEGMENTS}|{REJECTS}|{README}|poses-\d+\.h5)")
-_DTYPES = {"frame": "<u4", "person": "<i8", "keypoints": "<f4", "score": "<f4"}
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of one planned item."""
+class Chunk:
+    """What became of some planned items, one after the other."""
 
-    sample: Sample | None  # None for a reject
-    reject: Reject | None
-    digests: dict[str, str]  # member -> SHA-256 of what was read for it
-    bug: bool = False  # the converter is to blame, not the file
+    items: int
+    block: Block  # the samples
+    rejects: tuple[Reject, ...]
+    digests: dict[str, str]  # member -> SHA-256 of what was read
+    bugs: tuple[Reject, ...] = ()  # those rejects for which the converter is to blame, not the file
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ class Part:
     """A whole part on the disk."""
 
     path: Path
+    blocks: int
     lengths: tuple[int, ...]  # poses of each sample
     rejects: tuple[Reject, ...]
     digests: dict[str, str]  # member -> SHA-256 of what was read
@@ -197,12 +203,12 @@ def part_path(folder: Path, number: int) -> Path:
     return folder / f"part-{number:05d}.samples"
 
 
-def write_part(path: Path, outcomes: Iterable[Outcome]) -> Part:
-    """Write a part as outcomes come; memory does not grow with the arrays.
+def write_part(path: Path, chunks: Iterable[Chunk]) -> Part:
+    """Write a part as chunks come; memory does not grow with the arrays.
 
     Args:
         path: Where to; it appears there only when it is whole.
-        outcomes: In the order of the plan.
+        chunks: In the order of the plan.
 
     Returns:
         The part.
@@ -214,39 +220,31 @@ def write_part(path: Path, outcomes: Iterable[Outcome]) -> Part:
     lengths: list[int] = []
     rejects: list[Reject] = []
     digests: dict[str, str] = {}
+    blocks = 0
     with _whole(path) as file:
-        for outcome in outcomes:
-            digests |= outcome.digests
-            if outcome.reject is not None:
-                rejects.append(outcome.reject)
-            if outcome.sample is not None:
-                lengths.append(len(outcome.sample.frame))
-                for block in _sample_blocks(outcome.sample):
-                    digest.update(block)
-                    file.write(block)
-        table = {"lengths": lengths, "rejects": [vars(reject) for reject in rejects], "digests": digests}
+        for chunk in chunks:
+            digests |= chunk.digests
+            rejects += chunk.rejects
+            lengths += [row.n_poses for row in chunk.block.rows]
+            blocks += 1
+            head = _head(chunk.block)
+            digest.update(head)
+            file.write(head)
+            for array in chunk.block.arrays.values():
+                file.write(array.data)
+        table = {"blocks": blocks, "lengths": lengths, "rejects": [vars(one) for one in rejects], "digests": digests}
         summary = json.dumps(table).encode()
         tail = summary + _LENGTH.pack(len(summary))
         digest.update(tail)
         file.write(tail + digest.digest())
-    return Part(path, tuple(lengths), tuple(rejects), digests)
+    return Part(path, blocks, tuple(lengths), tuple(rejects), digests)
 
 
-def read_part(part: Part) -> Iterator[Sample]:
-    """The samples of a part, one at a time."""
+def read_part(part: Part) -> Iterator[Block]:
+    """The samples of a part, a block at a time."""
     with part.path.open("rb") as file:
-        for _ in part.lengths:
-            (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
-            fields = json.loads(file.read(length))
-            shapes: dict[str, list[int]] = fields.pop("shapes")
-            arrays: dict[str, Any] = {"score": None}
-            for name, shape in shapes.items():
-                dtype = np.dtype(_DTYPES[name])
-                data = file.read(dtype.itemsize * int(np.prod(shape)))
-                arrays[name] = np.frombuffer(data, dtype).reshape(shape)
-            fields["targets"] = {name: _frozen(value) for name, value in fields["targets"].items()}
-            fields["segments"] = tuple((start, end, label) for start, end, label in fields["segments"])
-            yield Sample(**fields, **arrays)
+        for _ in range(part.blocks):
+            yield _read_block(file)[1]
 
 
 def sync(path: Path) -> None:
@@ -259,7 +257,8 @@ def sync(path: Path) -> None:
 
 
 def _lock(folder: Path) -> int:
-    """Open and lock the lock file; the lock ends with the descriptor, or with the process."""
+    """Open and lock the lock file; the lock ends with the descriptor, or with the process and those it started."""
+    deadline = time.monotonic() + _LINGER
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -271,6 +270,9 @@ def _lock(folder: Path) -> int:
         except BlockingIOError:
             writer = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(descriptor)
+            if _is_gone(writer) and time.monotonic() < deadline:
+                time.sleep(_PAUSE)
+                continue
             raise StoreError(
                 f"{folder.with_suffix('')} is being written by process {writer}. Wait for it to end, then repeat."
             ) from None
@@ -278,6 +280,17 @@ def _lock(folder: Path) -> int:
             if os.path.samestat(os.fstat(descriptor), (folder / _LOCK).stat()):
                 return descriptor
         os.close(descriptor)  # it was removed between opening and locking: another one counts now
+
+
+def _is_gone(writer: str) -> bool:
+    """Whether a process has ended; those that it started may hold its lock for a moment longer."""
+    try:
+        os.kill(int(writer), 0)
+    except (ValueError, OverflowError, PermissionError):
+        return False
+    except ProcessLookupError:
+        return True
+    return False
 
 
 def _restore(folder: Path, out: Path) -> None:
@@ -292,56 +305,74 @@ def _restore(folder: Path, out: Path) -> None:
 
 @contextmanager
 def _whole(path: Path) -> Iterator[BinaryIO]:
-    """A file that appears only when it is whole: another name, put on the disk for good, then renamed."""
+    """A file that appears only when it is whole: written under another name, then renamed."""
     temporary = path.with_name(f"{path.name}.tmp")
     try:
         with temporary.open("wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
         temporary.rename(path)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()
         raise
-    sync(path.parent)
 
 
-def _sample_blocks(sample: Sample) -> Iterator[bytes]:
-    """A sample as bytes: a length, the fields as JSON, then its arrays."""
-    arrays = {name: getattr(sample, name) for name in _DTYPES if getattr(sample, name) is not None}
-    fields = {
-        "sample_id": sample.sample_id,
-        "n_frames": sample.n_frames,
-        "targets": dict(sample.targets),
-        "segments": sample.segments,
-        "meta": dict(sample.meta),
-        "shapes": {name: array.shape for name, array in arrays.items()},
-    }
-    text = json.dumps(fields).encode()
-    yield _LENGTH.pack(len(text)) + text
-    for name, array in arrays.items():
-        yield np.ascontiguousarray(array, _DTYPES[name]).tobytes()
+def _head(block: Block) -> bytes:
+    """What stands before the arrays of a block: a length, then rows, shapes and types as JSON."""
+    arrays = {name: (array.dtype.str, array.shape) for name, array in block.arrays.items()}
+    text = json.dumps({"rows": block.rows, "arrays": arrays}).encode()
+    return _LENGTH.pack(len(text)) + text
+
+
+def _read_block(file: BinaryIO) -> tuple[bytes, Block]:
+    """The next block of a part, and the bytes before its arrays."""
+    begin = file.read(_LENGTH.size)
+    text = file.read(_LENGTH.unpack(begin)[0])
+    found = json.loads(text)
+    arrays: dict[str, np.ndarray] = {}
+    for name, (kind, shape) in found["arrays"].items():
+        dtype = np.dtype(kind)
+        arrays[name] = np.frombuffer(file.read(dtype.itemsize * math.prod(shape)), dtype).reshape(shape)
+    return begin + text, Block(tuple(map(_row, found["rows"])), arrays)
 
 
 def _summary(path: Path) -> Part | None:
-    """What a part says of itself; None when it is not whole."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        digest, left = hashlib.sha256(), size - _DIGEST_BYTES
-        while left > 0 and (block := file.read(min(left, 1 << 20))):
-            digest.update(block)
-            left -= len(block)
-        if left != 0 or file.read() != digest.digest():
-            return None
-        file.seek(size - _DIGEST_BYTES - _LENGTH.size)
-        (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
-        file.seek(size - _DIGEST_BYTES - _LENGTH.size - length)
-        table = json.loads(file.read(length))
+    """What a part says of itself; None when it is not whole: what was cut off, or did not reach the disk."""
+    try:
+        with path.open("rb") as file:
+            end = file.seek(-_DIGEST_BYTES - _LENGTH.size, os.SEEK_END)
+            (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
+            wanted = file.read()
+            file.seek(end - length)
+            table = json.loads(summary := file.read(length))
+            file.seek(0)
+            digest = hashlib.sha256()
+            for _ in range(table["blocks"]):
+                head, block = _read_block(file)
+                digest.update(head)
+                if not _sound(block):
+                    return None
+            digest.update(summary + _LENGTH.pack(length))
+    except (OSError, ValueError, LookupError, TypeError, struct.error, MemoryError, OverflowError):
+        return None
+    if digest.digest() != wanted:
+        return None
     rejects = tuple(Reject(**reject) for reject in table["rejects"])
-    return Part(path, tuple(table["lengths"]), rejects, table["digests"])
+    return Part(path, table["blocks"], tuple(table["lengths"]), rejects, table["digests"])
 
 
-def _frozen(value: Any) -> Any:
-    """JSON has no tuple."""
-    return tuple(value) if isinstance(value, list) else value
+def _sound(block: Block) -> bool:
+    """Whether the samples have the digests that their rows name, and no NaN has other bits than all the others."""
+    floats = [array for array in block.arrays.values() if array.dtype.kind == "f"]
+    alike = all(np.array_equal(one_nan(array).view(np.uint32), array.view(np.uint32)) for array in floats)
+    return alike and all(
+        sample_digest(sample).hex() == row.digest for sample, row in zip(samples_of(block), block.rows, strict=True)
+    )
+
+
+def _row(values: list[Any]) -> Row:
+    """A row, from what JSON makes of it: JSON has no tuple."""
+    row = Row(*values)
+    found: dict[str, Any] = dict(row.targets)
+    targets = {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+    return row._replace(targets=targets, segments=tuple((start, end, label) for start, end, label in row.segments))

@@ -12,30 +12,31 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import chain
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from skelbench import registry
 from skelbench.card import Card
 from skelbench.convert.planning import Converter
-from skelbench.convert.staging import Outcome
+from skelbench.convert.staging import PART_ITEMS, Chunk
 from skelbench.errors import RawFormatError, StoreError
 from skelbench.raw import RawItem
 from skelbench.sample import Sample
 from skelbench.sources.source import Source, open_source, printable
+from skelbench.store.block import block_of
 from skelbench.store.check import sample_problem
 from skelbench.store.schema import Reject
 
 log = logging.getLogger(__name__)
 
-_CHUNK_ITEMS = 32  # items that a worker gets at once
+_CHUNK_ITEMS = 32  # items that a process gets at once
 _CHUNK_BYTES = 16 << 20  # or fewer, when they are large
-_AHEAD = 3  # chunks under way or waiting to be taken, for each worker
+_AHEAD = 3  # chunks under way, for each process; as many again wait to be taken
 _FEW = 1000  # items below which starting processes takes longer than it saves
 _LONGEST_REASON = 500  # characters
 _BUGS_SAID = 5  # errors of the converter that are logged one by one; all are rejects
@@ -51,6 +52,12 @@ class Workplace:
     skip: tuple[Path, ...]
     copies: tuple[tuple[Path, Path], ...]  # plain copies of packed tars
     max_file: int
+    wide: str = ""  # JSON: the card with all channels, where the store keeps some of them
+
+
+Opened: TypeAlias = tuple[Converter, Source]
+
+_OPEN: dict[Workplace, Opened] = {}  # what this process has open; a copy of it finds here what it needs not open again
 
 
 def worker_count(wanted: int | None, items: int) -> int:
@@ -60,19 +67,14 @@ def worker_count(wanted: int | None, items: int) -> int:
     return 1 if items < _FEW else len(os.sched_getaffinity(0))
 
 
-def check_sample(sample: Sample, card: Card) -> None:
-    """Refuse a sample that does not fit the card, before it is staged.
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one planned item."""
 
-    Args:
-        sample: What a converter has read.
-        card: The card of its set.
-
-    Raises:
-        RawFormatError: Naming shape, type, range or name: what was found and what was expected.
-    """
-    problem = sample_problem(sample, card)
-    if problem:
-        raise RawFormatError(problem)
+    sample: Sample | None  # None for a reject
+    reject: Reject | None
+    digests: dict[str, str]  # member -> SHA-256 of what was read for it
+    bug: bool = False  # the converter is to blame, not the file
 
 
 def read_item(converter: Converter, source: Source, item: RawItem) -> Outcome:
@@ -89,10 +91,13 @@ def read_item(converter: Converter, source: Source, item: RawItem) -> Outcome:
     source.digests.clear()
     sample, reason, bug = None, "", False
     try:
-        sample = _plain(converter.module.read(source, item, converter.card))
+        sample = _plain(converter.module.read(source, item, converter.reads))
         if sample.sample_id != item.sample_id:
             raise ValueError(f"read the sample '{sample.sample_id}' for the item '{item.sample_id}'")
-        check_sample(sample, converter.card)
+        problem = sample_problem(sample, converter.reads)
+        if problem:
+            raise RawFormatError(problem)
+        sample = converter.narrow(sample)
     except RawFormatError as error:
         sample, reason = None, str(error)
     except (MemoryError, RecursionError) as error:
@@ -109,57 +114,80 @@ def read_item(converter: Converter, source: Source, item: RawItem) -> Outcome:
     return Outcome(None, reject, digests, bug)
 
 
+def read_chunk(converter: Converter, source: Source, items: Sequence[RawItem]) -> Chunk:
+    """Read a few planned items, see `read_item`."""
+    outcomes = [read_item(converter, source, item) for item in items]
+    return Chunk(
+        items=len(items),
+        block=block_of([one.sample for one in outcomes if one.sample is not None], converter.card),
+        rejects=tuple(one.reject for one in outcomes if one.reject is not None),
+        digests={name: digest for one in outcomes for name, digest in one.digests.items()},
+        bugs=tuple(one.reject for one in outcomes if one.reject is not None and one.bug),
+    )
+
+
 def read_items(
     converter: Converter, source: Source, items: Sequence[RawItem], workplace: Workplace, *, workers: int
-) -> Generator[Outcome, None, None]:
+) -> Generator[Chunk, None, None]:
     """Read items, in their order, with one or several processes.
 
     Args:
-        converter: The converter and its card, for reading in this process.
-        source: The raw data, the same.
+        converter: The converter and its card.
+        source: The raw data.
         items: What to read.
-        workplace: The same two, for workers.
-        workers: Processes; 1 reads in this one.
+        workplace: The same two, for processes that must open them.
+        workers: Processes, this one among them.
 
     Yields:
-        What became of each item, in order. At most a few chunks are held at once.
+        What became of the items, in order; no chunk goes over the end of a part. At most a few chunks are held at once.
 
     Raises:
         StoreError: If a worker process dies.
     """
+    pieces = _pieces(items, source)
     if workers == 1 or len(items) <= 1:
-        outcomes: Generator[Outcome, None, None] = (read_item(converter, source, item) for item in items)
+        chunks: Generator[Chunk, None, None] = (read_chunk(converter, source, piece) for piece in pieces)
     else:
-        outcomes = _read_with_pool(_chunks(items, source), workplace, workers)
+        chunks = _read_together(pieces, (converter, source), workplace, workers)
     bugs = 0
     try:
-        for outcome in outcomes:
-            if outcome.reject is not None and outcome.bug:
-                bugs += 1
-                if bugs <= _BUGS_SAID:
-                    log.warning("%s: %s", outcome.reject.sample_id, outcome.reject.reason)
-                if bugs == _BUGS_SAID + 1:
-                    log.warning("More items went wrong in this way; the rejects say which.")
-            yield outcome
+        for chunk in chunks:
+            for reject in chunk.bugs[: max(0, _BUGS_SAID - bugs)]:
+                log.warning("%s: %s", reject.sample_id, reject.reason)
+            if bugs <= _BUGS_SAID < bugs + len(chunk.bugs):
+                log.warning("More items went wrong in this way; the rejects say which.")
+            bugs += len(chunk.bugs)
+            yield chunk
     finally:
-        outcomes.close()
+        chunks.close()
 
 
-def _read_with_pool(
-    chunks: Iterator[list[RawItem]], workplace: Workplace, workers: int
-) -> Generator[Outcome, None, None]:
-    """Keep a bounded number of chunks under way, and take them in order."""
-    waiting: deque[tuple[list[RawItem], Future[list[Outcome]]]] = deque()
-    with _pool(workers) as submit:
+Waiting: TypeAlias = "tuple[list[RawItem], Future[Chunk]]"
+
+
+def _read_together(
+    pieces: Iterator[list[RawItem]], opened: Opened, workplace: Workplace, workers: int
+) -> Generator[Chunk, None, None]:
+    """Keep the other processes busy, take what they have done in order, and read here while the next is not done."""
+    waiting: deque[Waiting] = deque()
+    with _pool(workers - 1, opened, workplace) as submit:
         try:
-            for chunk in chunks:
-                waiting.append((chunk, submit(workplace, chunk)))
-                if len(waiting) >= workers * _AHEAD:
-                    yield from waiting[0][1].result()
+            while True:
+                while sum(not done.done() for _, done in waiting) < (workers - 1) * _AHEAD:
+                    piece = next(pieces, None)
+                    if piece is None:
+                        break
+                    waiting.append((piece, submit(piece)))
+                if not waiting:
+                    return
+                piece = None
+                if not waiting[0][1].done() and len(waiting) < workers * _AHEAD:
+                    piece = next(pieces, None)
+                if piece is not None:
+                    waiting.append((piece, _finished(read_chunk(*opened, piece))))
+                else:
+                    yield waiting[0][1].result()
                     waiting.popleft()
-            while waiting:
-                yield from waiting[0][1].result()
-                waiting.popleft()
         except BrokenProcessPool as error:
             first = waiting[0][0][0].sample_id if waiting else "?"
             last = waiting[-1][0][-1].sample_id if waiting else "?"
@@ -169,20 +197,29 @@ def _read_with_pool(
             ) from error
 
 
-Submit = Callable[[Workplace, list[RawItem]], "Future[list[Outcome]]"]
+def _finished(chunk: Chunk) -> "Future[Chunk]":
+    """Work that was done here, as if by another process."""
+    done: Future[Chunk] = Future()
+    done.set_result(chunk)
+    return done
+
+
+Submit = Callable[[list[RawItem]], "Future[Chunk]"]
 
 
 @contextmanager
-def _pool(workers: int) -> Iterator[Submit]:
+def _pool(count: int, opened: Opened, workplace: Workplace) -> Iterator[Submit]:
     """A pool of processes that no interrupt reaches; when it is left early its work is dropped."""
     before = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_start_worker)
+    context = multiprocessing.get_context(_way_to_start())
+    _OPEN[workplace] = opened
+    pool = ProcessPoolExecutor(count, context, initializer=_start_worker)
 
-    def submit(workplace: Workplace, items: list[RawItem]) -> "Future[list[Outcome]]":
+    def submit(items: list[RawItem]) -> "Future[Chunk]":
         """Hand out a chunk. A process may be started here: it must not see a Ctrl-C before it can ignore it."""
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            return pool.submit(_read_chunk, workplace, items)
+            return pool.submit(_read_there, workplace, items)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
@@ -192,7 +229,18 @@ def _pool(workers: int) -> Iterator[Submit]:
         _stop(set(multiprocessing.active_children()) - before)
         raise
     finally:
+        _OPEN.pop(workplace, None)
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _way_to_start() -> str:
+    """How to start a process: as a copy of this one, at once and with all it has loaded, where no other thread runs.
+
+    A copy holds only the thread that made it: what another thread had locked would stay so. The monitor of tqdm
+    locks nothing that reading needs.
+    """
+    threads = {type(thread).__name__ for thread in threading.enumerate()} - {"_MainThread", "TMonitor"}
+    return "spawn" if threads or "fork" not in multiprocessing.get_all_start_methods() else "fork"
 
 
 def _stop(processes: set[BaseProcess]) -> None:
@@ -204,6 +252,7 @@ def _stop(processes: set[BaseProcess]) -> None:
 def _start_worker() -> None:
     """Leave Ctrl-C to the main process, and end when that one is gone, even by a kill."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a copy has the handler of the process it was made from
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
@@ -215,36 +264,37 @@ def _end_with(sentinel: int) -> None:
     os._exit(1)
 
 
-def _read_chunk(workplace: Workplace, items: list[RawItem]) -> list[Outcome]:
-    """What a worker does with a chunk."""
-    converter, source = _open(workplace)
-    return [read_item(converter, source, item) for item in items]
+def _read_there(workplace: Workplace, items: list[RawItem]) -> Chunk:
+    """What a worker does with a few items."""
+    if workplace not in _OPEN:
+        _OPEN[workplace] = _open(workplace)
+    return read_chunk(*_OPEN[workplace], items)
 
 
-@lru_cache(maxsize=1)
-def _open(workplace: Workplace) -> tuple[Converter, Source]:
-    """Open converter and raw data, once in each worker."""
+def _open(workplace: Workplace) -> Opened:
+    """Open converter and raw data."""
     plugin = registry.find("converters", workplace.converter)
-    converter = Converter(
-        plugin.name, registry.load(plugin), registry.digest(plugin), Card.model_validate_json(workplace.card)
-    )
+    wide = Card.model_validate_json(workplace.wide) if workplace.wide else None
+    card = Card.model_validate_json(workplace.card)
+    converter = Converter(plugin.name, registry.load(plugin), registry.digest(plugin), card, wide)
     source = open_source(workplace.raw, max_file=workplace.max_file, skip=workplace.skip, copies=dict(workplace.copies))
     return converter, source
 
 
-def _chunks(items: Sequence[RawItem], source: Source) -> Iterator[list[RawItem]]:
-    """Cut the items into chunks of some 32, fewer where their files are large."""
-    chunk: list[RawItem] = []
+def _pieces(items: Sequence[RawItem], source: Source) -> Iterator[list[RawItem]]:
+    """Cut the items into pieces of some 32, fewer where their files are large; none goes over the end of a part."""
+    piece: list[RawItem] = []
     filled = 0
-    for item in items:
+    for place, item in enumerate(items):
         size = sum(map(source.size, item.paths))
-        if chunk and (len(chunk) == _CHUNK_ITEMS or filled + size > _CHUNK_BYTES):
-            yield chunk
-            chunk, filled = [], 0
-        chunk.append(item)
+        full = len(piece) == _CHUNK_ITEMS or filled + size > _CHUNK_BYTES or place % PART_ITEMS == 0
+        if piece and full:
+            yield piece
+            piece, filled = [], 0
+        piece.append(item)
         filled += size
-    if chunk:
-        yield chunk
+    if piece:
+        yield piece
 
 
 def _plain(sample: object) -> Sample:
@@ -257,6 +307,10 @@ def _plain(sample: object) -> Sample:
     frame = sample.frame
     if frame.dtype.kind in "iu" and (not frame.size or 0 <= int(frame.min()) <= int(frame.max()) < 1 << 32):
         frame = frame.astype(np.uint32, copy=False)
+    values = (sample.n_frames, *sample.targets.values(), *sample.meta.values(), *chain(*sample.segments))
+    usual = type(sample.targets) is type(sample.meta) is dict and type(sample.segments) is tuple
+    if usual and frame is sample.frame and not any(isinstance(value, np.generic) for value in values):
+        return sample
     return dataclasses.replace(
         sample,
         n_frames=_native(sample.n_frames),

@@ -13,11 +13,15 @@ would have to be looked at for every byte.
 
 import inspect
 from collections.abc import Callable
-from typing import Final, NamedTuple, TypeVar, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 import numba
 import numpy as np
-from jaxtyping import Float32, Float64, Int64, UInt8, UInt32
+from jaxtyping import Float32, Int64, UInt8, UInt32
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
 
 JOINTS: Final = 25
 COORDINATES: Final = 3
@@ -29,7 +33,8 @@ MOST_LEFT: Final = 1 << 12  # numbers of a text that are left to `float`; where 
 EXACT: Final = 1 << 53  # 64-bit floats hold every whole number up to here
 DIGITS: Final = 18  # as many fit into 64 bits
 TENS: Final = 10.0 ** np.arange(23)  # all powers of ten that 64-bit floats hold exactly
-BLOCK: Final = 32
+WORD: Final = 8  # bytes that are looked at together
+BLANKS, LOWER, HIGHEST = (np.uint64(byte * 0x0101010101010101) for byte in (32, 127, 128))  # one byte, eight times
 BLANK, RETURN, NEWLINE, POINT, MINUS, PLUS, ZERO, SMALL_E, TO_SMALL = 32, 13, 10, 46, 45, 43, 48, 101, 32
 
 Function = TypeVar("Function", bound=Callable[..., object])
@@ -54,6 +59,11 @@ def _compiled(function: Function) -> Function:
     return cast(Function, compiled)
 
 
+def _inlined(function: Function) -> Function:
+    """A part of a compiled function: called as one of its own, it would count who refers to its arrays each time."""
+    return cast(Function, numba.njit(nogil=True, inline="always")(inspect.unwrap(function)))
+
+
 def scan(text: bytes, begin: int, n_frames: int) -> Scanned | None:
     """Read the frames of a text.
 
@@ -73,7 +83,9 @@ def scan(text: bytes, begin: int, n_frames: int) -> Scanned | None:
         np.empty((room, JOINTS, COORDINATES), np.float32),
         np.empty((MOST_LEFT, 3), np.int64),
     )
-    end, poses, left = _frames(np.frombuffer(text, np.uint8), begin, n_frames, found, TENS)
+    flat = found.keypoints.reshape(-1)
+    code = np.frombuffer(text, np.uint8)
+    end, poses, left = _frames(code, begin, n_frames, found.frame, found.person, flat, found.left)
     if end < 0 or text[end:].strip(b" \t\r\n"):
         return None
     return Scanned(
@@ -81,9 +93,41 @@ def scan(text: bytes, begin: int, n_frames: int) -> Scanned | None:
     )
 
 
+@intrinsic
+def _word(context: Any, u: Any, place: Any) -> Any:
+    """Eight bytes from a place on, the first the lowest; they need not lie at a multiple of eight."""
+
+    def load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        """One load."""
+        data = make_array(signature.args[0])(context, builder, arguments[0]).data
+        word = builder.load(builder.bitcast(builder.gep(data, [arguments[1]]), ir.PointerType(ir.IntType(64))))
+        word.align = 1
+        return word
+
+    return types.uint64(u, place), load
+
+
+@intrinsic
+def _lowest(context: Any, word: Any) -> Any:
+    """The place of the lowest bit that is set; there must be one."""
+    return types.uint64(word), lambda _, builder, __, given: builder.cttz(given[0], ir.Constant(ir.IntType(1), 1))
+
+
+@intrinsic
+def _ones(context: Any, word: Any) -> Any:
+    """How many bits are set."""
+    return types.uint64(word), lambda _, builder, __, given: builder.ctpop(given[0])
+
+
 @_compiled
-def _frames(
-    u: UInt8[np.ndarray, " bytes"], p: int, n_frames: int, found: Scanned, tens: Float64[np.ndarray, "23"]
+def _frames(  # noqa: PLR0913  (an array inside of something else would be counted whenever it is touched)
+    u: UInt8[np.ndarray, " bytes"],
+    p: int,
+    n_frames: int,
+    frames: UInt32[np.ndarray, " room"],
+    person: Int64[np.ndarray, " room"],
+    flat: Float32[np.ndarray, " coordinates"],
+    over: Int64[np.ndarray, "most_left 3"],
 ) -> tuple[int, int, int]:
     """Fill the arrays; where the frames end, -1 where the text is odd, how many poses there are, and numbers left."""
     pose = left = 0
@@ -92,42 +136,41 @@ def _frames(
             return -1, 0, 0
         bodies = np.int64(u[p]) - ZERO
         p = _end(u, p + 1)
-        if not 0 <= bodies <= BODIES or p < 0 or pose + bodies > len(found.frame):
+        if not 0 <= bodies <= BODIES or p < 0 or pose + bodies > len(frames):
             return -1, 0, 0
         for _ in range(bodies):
             if p >= u.size:
                 return -1, 0, 0
-            found.frame[pose] = frame
-            p, found.person[pose] = _person(u, p)
+            frames[pose] = frame
+            p, person[pose] = _person(u, p)
             for joint in range(JOINTS):
                 if p < 0 or p >= u.size:
                     return -1, 0, 0
-                p, left = _joint(u, p, (pose * JOINTS + joint) * COORDINATES, left, found, tens)
+                p, left = _joint(u, p, (pose * JOINTS + joint) * COORDINATES, flat, left, over)
             pose += 1
         if p < 0:
             return -1, 0, 0
     return p, pose, left
 
 
-@_compiled
+@_inlined
 def _joint(
     u: UInt8[np.ndarray, " bytes"],
     p: int,
     place: int,
+    flat: Float32[np.ndarray, " coordinates"],
     left: int,
-    found: Scanned,
-    tens: Float64[np.ndarray, "23"],
+    over: Int64[np.ndarray, "most_left 3"],
 ) -> tuple[int, int]:
     """Read the line of a joint; where the next one begins, -1 where this one is odd, and how many numbers are left."""
-    flat = found.keypoints.reshape(-1)
     for axis in range(COORDINATES):
         begin = p
-        p, value = _number(u, p, tens)
+        p, value = _number(u, p)
         if p < 0:
             p = _field(u, begin)
             if p == begin or left == MOST_LEFT:
                 return -1, left
-            found.left[left, 0], found.left[left, 1], found.left[left, 2] = place + axis, begin, p
+            over[left, 0], over[left, 1], over[left, 2] = place + axis, begin, p
             left += 1
         if u[np.uintp(p)] != BLANK:
             return -1, left
@@ -136,7 +179,7 @@ def _joint(
     return _rest(u, p, FIELDS_JOINT - COORDINATES), left
 
 
-@_compiled
+@_inlined
 def _person(u: UInt8[np.ndarray, " bytes"], p: int) -> tuple[int, np.int64]:
     """Read the two lines before the joints of a body; where these begin, -1 where they are odd, and the tracking id."""
     negative = u[np.uintp(p)] == MINUS
@@ -151,8 +194,8 @@ def _person(u: UInt8[np.ndarray, " bytes"], p: int) -> tuple[int, np.int64]:
     return _end(u, p + 2), -number if negative else number
 
 
-@_compiled
-def _number(u: UInt8[np.ndarray, " bytes"], p: int, tens: Float64[np.ndarray, "23"]) -> tuple[int, float]:
+@_inlined
+def _number(u: UInt8[np.ndarray, " bytes"], p: int) -> tuple[int, float]:
     """Read a decimal number; where it ends, -1 where that is no exact one, and its value."""
     negative = u[np.uintp(p)] == MINUS
     p += negative
@@ -168,13 +211,13 @@ def _number(u: UInt8[np.ndarray, " bytes"], p: int, tens: Float64[np.ndarray, "2
     if (u[np.uintp(p)] | TO_SMALL) == SMALL_E:
         p, exponent = _exponent(u, p + 1)
         power += int(exponent)
-    if p < 0 or not 0 < digits <= DIGITS or whole >= EXACT or not -len(tens) < power < len(tens):
+    if p < 0 or not 0 < digits <= DIGITS or whole >= EXACT or not -len(TENS) < power < len(TENS):
         return -1, 0.0
-    value = whole / tens[np.uintp(-power)] if power < 0 else whole * tens[np.uintp(power)]
+    value = whole / TENS[np.uintp(-power)] if power < 0 else whole * TENS[np.uintp(power)]
     return p, -value if negative else value
 
 
-@_compiled
+@_inlined
 def _exponent(u: UInt8[np.ndarray, " bytes"], p: int) -> tuple[int, np.int64]:
     """Read what follows an E; where it ends, -1 where it is odd, and its value."""
     negative = u[np.uintp(p)] == MINUS
@@ -184,7 +227,7 @@ def _exponent(u: UInt8[np.ndarray, " bytes"], p: int) -> tuple[int, np.int64]:
     return (p if 0 < p - begin < DIGITS else -1), -number if negative else number
 
 
-@_compiled
+@_inlined
 def _digits(u: UInt8[np.ndarray, " bytes"], p: int, whole: np.int64) -> tuple[int, np.int64]:
     """Read digits after those of a number; where they end, and the number, which is right up to 18 digits."""
     while True:
@@ -195,31 +238,35 @@ def _digits(u: UInt8[np.ndarray, " bytes"], p: int, whole: np.int64) -> tuple[in
         p += 1
 
 
-@_compiled
+@_inlined
 def _rest(u: UInt8[np.ndarray, " bytes"], p: int, fields: int) -> int:
     """Pass as many fields to the end of a line; where the next one begins, -1 where they are odd."""
-    blanks = doubles = 0
-    while p + BLOCK < u.size:  # by blocks without a branch, which the compiler makes a few wide instructions
-        ends = here = doubled = 0
-        for at in range(np.uintp(p), np.uintp(p + BLOCK)):
-            blank = u[at] == BLANK
-            ends += u[at] < BLANK
-            here += blank
-            doubled += blank & (u[at - np.uintp(1)] == BLANK)
+    blanks = doubles = np.uint64(0)
+    before = np.uint64(HIGHEST if u[np.uintp(p - 1)] == BLANK else 0) >> np.uint64(56)
+    while p + WORD <= u.size:
+        word = _word(u, np.uintp(p))
+        ends = ((word | HIGHEST) - BLANKS) & HIGHEST ^ HIGHEST  # the highest bit of each byte below a blank
+        other = word ^ BLANKS
+        here = (((other & LOWER) + LOWER) | other) & HIGHEST ^ HIGHEST  # and of each blank
         if ends:
+            here &= (ends & (~ends + np.uint64(1))) - np.uint64(1)
+        blanks += _ones(here)
+        doubles |= here & (here << np.uint64(8) | before)
+        if ends:
+            p += np.int64(_lowest(ends) >> np.uint64(3))
             break
-        blanks += here
-        doubles += doubled
-        p += BLOCK
-    while u[np.uintp(p)] >= BLANK:
-        blank = u[np.uintp(p)] == BLANK
-        blanks += blank
-        doubles += blank & (u[np.uintp(p - 1)] == BLANK)
-        p += 1
+        before = here >> np.uint64(56)
+        p += WORD
+    else:
+        while u[np.uintp(p)] >= BLANK:
+            blank = np.uint64(u[np.uintp(p)] == BLANK)
+            blanks += blank
+            doubles |= blank & np.uint64(u[np.uintp(p - 1)] == BLANK)
+            p += 1
     return _end(u, p) if blanks == fields - 1 and not doubles and u[np.uintp(p - 1)] != BLANK else -1
 
 
-@_compiled
+@_inlined
 def _field(u: UInt8[np.ndarray, " bytes"], p: int) -> int:
     """Where a field ends; the text's last byte ends a line."""
     while u[np.uintp(p)] > BLANK:
@@ -227,7 +274,7 @@ def _field(u: UInt8[np.ndarray, " bytes"], p: int) -> int:
     return p
 
 
-@_compiled
+@_inlined
 def _end(u: UInt8[np.ndarray, " bytes"], p: int) -> int:
     """Pass the end of a line; where the next one begins, -1 where something else stands here."""
     if p < u.size and u[np.uintp(p)] == RETURN:

@@ -317,7 +317,7 @@ def _read(holder: Holder, member: Member) -> bytes:
         return read_zip(holder.path, member)
     if isinstance(member, TarMember):
         return read_tar(holder.plain or holder.path, member)
-    return read_file(holder.path if holder.kind == "file" else holder.path / member.name, member.size)
+    return read_file(str(holder.path) if holder.kind == "file" else f"{holder.path}/{member.name}", member.size)
 
 
 def _joined(label: str, name: str) -> str:

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from skelbench.card import Card
 from skelbench.errors import StoreError
-from skelbench.sample import MetaValue, Sample
+from skelbench.sample import MetaValue
+from skelbench.store.block import Row
 from skelbench.store.schema import Reject
 
 _EXACT = 2**53  # integers up to here are exact as float64
@@ -35,6 +36,7 @@ class SampleRows:
         self._frames: list[int] = []
         self._poses: list[int] = []
         self._segments: list[tuple[str, int, int, int]] = []
+        self.digests: list[bytes] = []  # of the samples
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -44,8 +46,8 @@ class SampleRows:
         """Recorded frames of all samples."""
         return sum(self._frames)
 
-    def add(self, sample: Sample) -> None:
-        """Take the next sample's row.
+    def add(self, sample: Row) -> None:
+        """Take the next row.
 
         Raises:
             StoreError: If it is out of order, or a meta column changes its type.
@@ -63,9 +65,10 @@ class SampleRows:
         for name, labels in self._targets.items():
             labels.append(sample.targets[name])
         self._ids.append(sample.sample_id)
-        self._scored.append(sample.score is not None)
+        self._scored.append(sample.scored)
         self._frames.append(sample.n_frames)
-        self._poses.append(len(sample.frame))
+        self._poses.append(sample.n_poses)
+        self.digests.append(bytes.fromhex(sample.digest))
         self._segments.extend((sample.sample_id, *segment) for segment in sample.segments)
 
     def samples_table(self) -> pa.Table:

@@ -7,7 +7,6 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,8 +16,9 @@ import numpy as np
 from skelbench.card import Card
 from skelbench.errors import StoreError
 from skelbench.sample import Sample
+from skelbench.store.block import Block, blocks_of, cut
 from skelbench.store.check import sample_problem
-from skelbench.store.fingerprint import fingerprint, one_nan, sample_digest
+from skelbench.store.fingerprint import fingerprint
 from skelbench.store.readme import readme
 from skelbench.store.schema import (
     FORMAT,
@@ -54,9 +54,7 @@ def write_store(  # noqa: PLR0913  (what a store is made of has seven parts)
     rejects: Sequence[Reject],
     shard_bytes: int = 2 << 30,
 ) -> DatasetInfo:
-    """Write a store and put it on the disk for good (fsync); the same content gives the same bytes.
-
-    Memory grows by a row for each sample, not by its arrays. What a failed write leaves is removed.
+    """Check samples and write them as a store, see `write_blocks`.
 
     Args:
         folder: Where to; it must not exist, its parent must.
@@ -74,14 +72,48 @@ def write_store(  # noqa: PLR0913  (what a store is made of has seven parts)
         StoreError: If the folder exists, or a sample does not fit the card, the order or its length.
         OSError: If the disk is full or cannot be written.
     """
+    blocks = blocks_of(_checked(samples, card), card)
+    return write_blocks(folder, card, origin, blocks=blocks, lengths=lengths, rejects=rejects, shard_bytes=shard_bytes)
+
+
+def write_blocks(  # noqa: PLR0913  (what a store is made of has seven parts)
+    folder: Path,
+    card: Card,
+    origin: Origin,
+    *,
+    blocks: Iterable[Block],
+    lengths: Sequence[int],
+    rejects: Sequence[Reject],
+    shard_bytes: int = 2 << 30,
+) -> DatasetInfo:
+    """Write a store and put it on the disk for good (fsync); the same content gives the same bytes.
+
+    Memory grows by a row for each sample, not by its arrays. What a failed write leaves is removed.
+
+    Args:
+        folder: Where to; it must not exist, its parent must.
+        card: The set's card.
+        origin: How the samples came to be.
+        blocks: Samples that fit the card, in the order of their ids (by bytes of UTF-8), each id once.
+        lengths: Poses of each sample, which must be known beforehand to cut the shards.
+        rejects: Raw items that did not become samples, in any order.
+        shard_bytes: Size that a shard does not exceed, unless a single sample does: none straddles two.
+
+    Returns:
+        The content of dataset.json.
+
+    Raises:
+        StoreError: If the folder exists, or a sample does not fit the order or its length.
+        OSError: If the disk is full or cannot be written.
+    """
     try:
         folder.mkdir()
     except FileExistsError as error:
         raise StoreError(f"{folder} is there already; a store is written whole into a new folder.") from error
     try:
-        rows, digests = SampleRows(card), list[bytes]()
-        shards = _write_shards(folder, card, _checked(samples, card, rows, digests), lengths, shard_bytes)
-        return _write_rest(folder, origin, shards, rows, rejects, fingerprint(card, digests))
+        rows = SampleRows(card)
+        shards = _write_shards(folder, _listed(blocks, rows), card, lengths, shard_bytes)
+        return _write_rest(folder, origin, shards, rows, rejects)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -107,37 +139,62 @@ def cut_shards(lengths: Sequence[int], limit: int) -> list[int]:
     return counts
 
 
-def _checked(samples: Iterable[Sample], card: Card, rows: SampleRows, digests: list[bytes]) -> Iterator[Sample]:
-    """The same samples; each is checked, and its row and digest noted, as it passes."""
+def _checked(samples: Iterable[Sample], card: Card) -> Iterator[Sample]:
+    """The same samples; each is checked as it passes."""
     for sample in samples:
         problem = sample_problem(sample, card)
         if problem:
             raise StoreError(f"sample '{sample.sample_id}': {problem}")
-        rows.add(sample)
-        digests.append(sample_digest(sample))
         yield sample
 
 
+def _listed(blocks: Iterable[Block], rows: SampleRows) -> Iterator[Block]:
+    """The same blocks; their rows are noted as they pass."""
+    for block in blocks:
+        for row in block.rows:
+            rows.add(row)
+        yield block
+
+
 def _write_shards(
-    folder: Path, card: Card, samples: Iterator[Sample], lengths: Sequence[int], shard_bytes: int
+    folder: Path, blocks: Iterator[Block], card: Card, lengths: Sequence[int], shard_bytes: int
 ) -> tuple[ShardInfo, ...]:
     """Write all HDF5 files; as many samples must come as lengths were given."""
     shards: list[ShardInfo] = []
+    counts = cut_shards(lengths, shard_bytes // pose_bytes(card))
+    aligned = _aligned(blocks, counts)
     start = 0
-    for count in cut_shards(lengths, shard_bytes // pose_bytes(card)):
+    for count in counts:
         file = shard_file(len(shards))
         part = lengths[start : start + count]
-        written = _write_shard(folder / file, card, islice(samples, count), part)
+        written = _write_shard(folder / file, card, aligned, part)
         if written < count:
             raise StoreError(f"{start + written} samples came, {len(lengths)} were announced.")
         shards.append(ShardInfo(file=file, poses=int(sum(part)), samples=count))
         start += count
-    for sample in samples:
-        raise StoreError(f"sample '{sample.sample_id}' came after the {len(lengths)} that were announced.")
+    for block in aligned:
+        sample_id = block.rows[0].sample_id
+        raise StoreError(f"sample '{sample_id}' came after the {len(lengths)} that were announced.")
     return tuple(shards)
 
 
-def _write_shard(path: Path, card: Card, samples: Iterable[Sample], lengths: Sequence[int]) -> int:
+def _aligned(blocks: Iterator[Block], counts: Sequence[int]) -> Iterator[Block]:
+    """The same samples in blocks that straddle no two shards."""
+    ends = iter(counts)
+    room = next(ends)
+    for whole in blocks:
+        block = whole
+        while len(block.rows) > room:
+            first, block = cut(block, room)
+            if first.rows:
+                yield first
+            room = next(ends, len(block.rows))
+        room -= len(block.rows)
+        if block.rows:
+            yield block
+
+
+def _write_shard(path: Path, card: Card, blocks: Iterator[Block], lengths: Sequence[int]) -> int:
     """Write one HDF5 file and return how many samples it got.
 
     HDF5 only lays the file out; the values go past it to the place of each array. So a full disk is an
@@ -148,12 +205,13 @@ def _write_shard(path: Path, card: Card, samples: Iterable[Sample], lengths: Seq
     written = 0
     with ExitStack() as stack:
         streams = {name: stack.enter_context(_stream(path, offset)) for name, offset in offsets.items()}
-        for length, sample in zip(lengths, samples, strict=False):
-            if len(sample.frame) != length:
-                raise StoreError(f"sample '{sample.sample_id}': {len(sample.frame)} poses, {length} were announced.")
+        while written < len(lengths) and (block := next(blocks, None)) is not None:
+            for row, length in zip(block.rows, lengths[written:], strict=False):
+                if row.n_poses != length:
+                    raise StoreError(f"sample '{row.sample_id}': {row.n_poses} poses, {length} were announced.")
             for name, stream in streams.items():
-                stream.write(_values(sample, name).data)
-            written += 1
+                stream.write(block.arrays[name].data)
+            written += len(block.rows)
     _sync(path)
     return written
 
@@ -191,26 +249,15 @@ def _stream(path: Path, offset: int) -> BinaryIO:
     return stream
 
 
-def _values(sample: Sample, name: str) -> np.ndarray:
-    """An array of a sample as it lies on the disk; a missing score is NaN, and `scored` says so."""
-    if name == "frame":
-        return np.ascontiguousarray(sample.frame, "<u4")
-    if name == "person":
-        return np.ascontiguousarray(sample.person, "<i8")
-    if name == "keypoints":
-        return one_nan(sample.keypoints)
-    return np.full(sample.keypoints.shape[:2], np.nan, "<f4") if sample.score is None else one_nan(sample.score)
-
-
 def _write_rest(
     folder: Path,
     origin: Origin,
     shards: tuple[ShardInfo, ...],
     rows: SampleRows,
     rejects: Sequence[Reject],
-    content: str,
 ) -> DatasetInfo:
     """Write the tables, the README and, last, dataset.json."""
+    content = fingerprint(rows.card, rows.digests)
     tables = {SAMPLES: rows.samples_table(), SEGMENTS: rows.segments_table(), REJECTS: rejects_table(rejects)}
     for name, table in tables.items():
         if table is not None:

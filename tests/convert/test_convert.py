@@ -22,12 +22,14 @@ from skelbench.store.verify import verify_store
 RUN = """
 import os, signal, sys
 from pathlib import Path
-import skelbench.convert.engine, skelbench.convert.staging
+import skelbench.convert.engine, skelbench.convert.staging, skelbench.convert.workers
 from skelbench.convert.engine import Request, convert
 
 def main():
     converter, card, raw, out, part, workers, moment, kind, overwrite = sys.argv[1:]
-    skelbench.convert.engine.PART_ITEMS = skelbench.convert.staging.PART_ITEMS = int(part)
+    for module in (skelbench.convert.engine, skelbench.convert.staging, skelbench.convert.workers):
+        module.PART_ITEMS = int(part)
+    skelbench.convert.workers._CHUNK_ITEMS = 1
     stage, _, left = moment.partition(":")
     left = int(left or 0)
 
@@ -100,8 +102,9 @@ def request_for(toy: Path, raw: Path, tmp_path: Path) -> Callable[..., Request]:
 
 
 def test_a_conversion_leaves_a_sound_store_and_nothing_else(
-    request_for: Callable[..., Request], tmp_path: Path
+    request_for: Callable[..., Request], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("skelbench.convert.workers._CHUNK_ITEMS", 1)
     seen: list[Progress] = []
     report = convert(request_for(), on_progress=seen.append)
     assert (report.state, report.samples, report.rejects) == ("written", 40, 0)

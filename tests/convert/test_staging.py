@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from skelbench.card import Card
 from skelbench.convert.staging import (
-    Outcome,
+    Chunk,
     keep_only,
     locked,
     part_path,
@@ -27,6 +28,7 @@ from skelbench.convert.staging import (
 )
 from skelbench.errors import StoreError
 from skelbench.sample import Sample, same
+from skelbench.store.block import Block, block_of, samples_of
 from skelbench.store.schema import Reject
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
@@ -60,26 +62,56 @@ def sample_from(drawn: dict[str, Any]) -> Sample:
     )
 
 
+def card() -> Card:
+    """Of what `sample_from` makes."""
+    layout = {"name": "three", "joints": ["a", "b", "c"], "parents": [-1, 0, 1], "pairs": [], "source": ""}
+    texts = dict.fromkeys(("title", "pose_source", "licence", "obtain", "citation", "raw"), "x")
+    targets = {"label": {"classes": tuple("abcdef")}, "parts": {"kind": "multi"}, "quality": {"kind": "score"}}
+    pixels = {"u": "pixel", "v": "pixel"}
+    numbers = {"fps": 30.0, "persons": 1, "channels": ("u", "v"), "units": pixels, "score": "x"}
+    return Card.model_validate({"name": "x", "layout": layout, "targets": targets, **numbers, **texts})
+
+
+NOTHING = Block((), {})
+A_REJECT = Chunk(1, NOTHING, (Reject("a", "b", "c"),), {})
+
+
 @settings(max_examples=50, deadline=None)
-@given(drawn=st.lists(fields, max_size=4))
-def test_what_is_staged_is_what_was_read(drawn: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> None:
+@given(drawn=st.lists(fields, max_size=4), first=st.integers(0, 4))
+def test_what_is_staged_is_what_was_read(
+    drawn: list[dict[str, Any]], first: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     folder = tmp_path_factory.mktemp("x")
     wanted = [sample_from(one) for one in drawn]
-    reject = Reject("ä", "b", "c")
-    outcomes = [Outcome(sample, None, {sample.sample_id: "00"}) for sample in wanted]
-    part = write_part(part_path(folder, 0), [*outcomes, Outcome(None, reject, {})])
+    blocks = [block_of(some, card()) for some in (wanted[:first], wanted[first:])]
+    chunks = [Chunk(len(block.rows), block, (), {row.sample_id: "00" for row in block.rows}) for block in blocks]
+    part = write_part(part_path(folder, 0), [*chunks, A_REJECT])
     (again,) = staged_parts(folder)
     assert again == part
-    assert again.rejects == (reject,)
-    found = list(read_part(again))
+    assert again.rejects == A_REJECT.rejects
+    found = [sample for block in read_part(again) for sample in samples_of(block)]
     assert len(found) == len(wanted)
     assert all(same(one, other) for one, other in zip(found, wanted, strict=True))
 
 
 def three_parts(folder: Path) -> list[Path]:
-    return [
-        write_part(part_path(folder, number), [Outcome(None, Reject("a", "b", "c"), {})]).path for number in range(3)
-    ]
+    return [write_part(part_path(folder, number), [A_REJECT]).path for number in range(3)]
+
+
+def test_a_part_with_another_byte_anywhere_is_none(tmp_path: Path) -> None:
+    drawn = {"sample_id": "a", "person": 1, "scored": True, "meta": {}, "keypoints": [(1.0,) * 6, (2.0,) * 6]}
+    labels = {"label": 1, "parts": (1, 0, -1), "quality": 0.5}
+    block = block_of([sample_from({**drawn, "targets": labels})], card())
+    path = write_part(part_path(tmp_path, 0), [Chunk(1, block, (), {"a": "00"})]).path
+    data = path.read_bytes()
+    for at in range(len(data)):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        assert staged_parts(tmp_path) == []
+    for end in range(len(data)):
+        path.write_bytes(data[:end])
+        assert staged_parts(tmp_path) == []
+    path.write_bytes(data)
+    assert len(staged_parts(tmp_path)) == 1
 
 
 @pytest.mark.parametrize("damage", ["cut", "byte", "gone", "empty"])
@@ -95,12 +127,12 @@ def test_a_damaged_part_and_all_after_it_are_done_again(damage: str, tmp_path: P
 
 
 def test_a_part_that_cannot_be_finished_leaves_nothing(tmp_path: Path) -> None:
-    def outcomes():  # type: ignore[no-untyped-def]
-        yield Outcome(None, Reject("a", "b", "c"), {})
+    def chunks():  # type: ignore[no-untyped-def]
+        yield A_REJECT
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):
-        write_part(part_path(tmp_path, 0), outcomes())
+        write_part(part_path(tmp_path, 0), chunks())
     assert list(tmp_path.iterdir()) == []
 
 
