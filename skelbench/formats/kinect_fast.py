@@ -93,8 +93,7 @@ def scan(text: bytes, begin: int, n_frames: int) -> Scanned | None:
     )
 
 
-@intrinsic
-def _word(context: Any, u: Any, place: Any) -> Any:
+def _how_word(context: Any, u: Any, place: Any) -> Any:
     """Eight bytes from a place on, the first the lowest; they need not lie at a multiple of eight."""
 
     def load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -107,16 +106,20 @@ def _word(context: Any, u: Any, place: Any) -> Any:
     return types.uint64(u, place), load
 
 
-@intrinsic
-def _lowest(context: Any, word: Any) -> Any:
+def _how_lowest(context: Any, word: Any) -> Any:
     """The place of the lowest bit that is set; there must be one."""
     return types.uint64(word), lambda _, builder, __, given: builder.cttz(given[0], ir.Constant(ir.IntType(1), 1))
 
 
-@intrinsic
-def _ones(context: Any, word: Any) -> Any:
+def _how_ones(context: Any, word: Any) -> Any:
     """How many bits are set."""
     return types.uint64(word), lambda _, builder, __, given: builder.ctpop(given[0])
+
+
+# Single instructions, which Python has no word for.
+_word = cast("Callable[[UInt8[np.ndarray, ' bytes'], np.uintp], np.uint64]", intrinsic(_how_word))
+_lowest = cast("Callable[[np.uint64], np.uint64]", intrinsic(_how_lowest))
+_ones = cast("Callable[[np.uint64], np.uint64]", intrinsic(_how_ones))
 
 
 @_compiled
