@@ -14,7 +14,6 @@ from skelbench.raw import RawItem, RawSource
 from skelbench.sample import MetaValue, Sample
 
 NAME = re.compile(r"[\w-]{11}\.json", re.ASCII)
-FOLDER = re.compile(r"(?:.*_)?(train|val)", re.ASCII | re.DOTALL)
 PREFIX = "kinetics"  # of the names of label files and folders
 
 
@@ -38,7 +37,8 @@ def plan(raw: RawSource, card: Card) -> Iterator[RawItem]:
     for path in names.members(raw, ".json"):
         if path in lists:
             continue
-        sample_id, part = names.stem(path), _part(path, listed)
+        sample_id = names.stem(path)
+        part = label_json.part_of(path, sample_id, listed)
         found.add(sample_id)
         meta: dict[str, MetaValue] = {"part": part, "take": sample_id} if part else {}
         entry = listed[part].entries.get(sample_id) if part in listed else None
@@ -149,14 +149,6 @@ def settle(sample: Sample, card: Card) -> Sample:
     keypoints, score = sample.keypoints.copy(), sample.score.copy()
     keypoints[lost], score[lost] = np.nan, 0
     return replace(sample, keypoints=keypoints, score=score)
-
-
-def _part(path: str, listed: Mapping[str, Labels]) -> str:
-    """Training or validation: by the folder, else by the label file that lists the clip; empty where nothing says."""
-    match = FOLDER.fullmatch(path.rpartition("/")[0].rpartition("/")[2])
-    if match:
-        return match[1]
-    return next((part for part, labels in listed.items() if names.stem(path) in labels.entries), "")
 
 
 def _reject(path: str, part: str, listed: Mapping[str, Labels]) -> str | None:

@@ -20,6 +20,7 @@ Examples:
   skelbench convert ntu60 --raw nturgbd_skeletons_s001_to_s017.zip
   skelbench convert nw_ucla --raw all_sqe.zip --dry-run
   skelbench convert penn_action --raw Penn_Action/labels --limit 200 --out data/penn_200
+  skelbench convert smarthome --raw smarthome_skeletons --channels u,v
 """
 
 
@@ -28,6 +29,7 @@ Examples:
 @click.option("--raw", type=PATH, multiple=True, required=True, help="Folder, zip or tar; repeat for several.")
 @click.option("--out", type=PATH, help="The store's own path.  [default: data/NAME]")
 @click.option("--card", type=PATH, help="A card of your own instead of the converter's.")
+@click.option("--channels", default="", metavar="LIST", help="Keep only these, such as u,v.  [default: all]")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: as many as pay off]")
 @click.option("--limit", type=click.IntRange(min=1), help="Only N items, spread over classes, subjects and cameras.")
 @overwrite_option
@@ -42,8 +44,9 @@ def command(dry_run: bool, as_json: bool, **given: Any) -> None:
     from skelbench.convert import Request, convert, plan_report
     from skelbench.workspace import data_folder
 
+    channels = tuple(name.strip() for name in given.pop("channels").split(",") if name.strip())
     out = given.pop("out") or data_folder() / Path(given["name"]).stem
-    request = Request(converter=given.pop("name"), out=out, **given)
+    request = Request(converter=given.pop("name"), out=out, channels=channels, **given)
     if dry_run:
         plan = plan_report(request)
         output.emit(plan.as_json()) if as_json else _show_plan(plan)

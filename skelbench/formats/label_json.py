@@ -11,6 +11,7 @@ from skelbench.formats import strict_json
 from skelbench.formats.names import file_name
 from skelbench.raw import RawSource
 
+_FOLDER = re.compile(r"(?:.*_)?(train|val)", re.ASCII | re.DOTALL)
 _GZIP = b"\x1f\x8b"
 _GZIP_WINDOW = 31  # zlib's word for gzip
 _LARGEST = 1 << 29  # bytes unpacked: five million entries
@@ -60,6 +61,14 @@ def read(raw: RawSource, prefix: str) -> dict[str, Labels]:
         RawFormatError: If one is damaged.
     """
     return {part: Labels(path, _once(raw, path)) for part, path in find(raw, prefix).items()}
+
+
+def part_of(path: str, video: str, listed: Mapping[str, Labels]) -> str:
+    """Training or validation: by the folder of a clip, else by the label file that lists its video; else empty."""
+    match = _FOLDER.fullmatch(path.rpartition("/")[0].rpartition("/")[2])
+    if match:
+        return match[1]
+    return next((part for part, labels in listed.items() if video in labels.entries), "")
 
 
 def parse(data: bytes, where: str) -> dict[str, Entry]:

@@ -67,7 +67,7 @@ def test_a_reference_recipe_leaves_nothing_to_us(model: str, dataset: str, recip
     ("model", "sets"),
     [
         ("ctrgcn", {"nw_ucla", "ntu60", "ntu120"}),
-        ("unik", {"penn_action", "ntu60", "ntu120"}),
+        ("unik", {"penn_action", "ntu60", "ntu120", "smarthome", "posetics"}),
         ("stgcn", {"ntu60"}),
         ("lstm", set()),
         ("lite", set()),
