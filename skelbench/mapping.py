@@ -207,7 +207,7 @@ def find_mapping(source: Layout, target: str, variant: str = "") -> JointMapping
 
 def loss(mapping: JointMapping) -> str:
     """What a mapping loses, in a line: joints that stay missing, those that are means, those of the source unused."""
-    parts = (("missing", mapping.missing), ("means", mapping.means), ("unused", mapping.unused))
+    parts = (("missing", mapping.missing), ("averaged", mapping.means), ("unused", mapping.unused))
     told = [f"{len(names)} {word} ({', '.join(names)})" for word, names in parts if names]
     return f"{mapping.path}: {'; '.join(told) or 'every joint of both'}"
 

@@ -5,25 +5,9 @@ from skelbench.errors import CardError
 from skelbench.skeletons import Layout, adjacency, layout_from, layout_names, load_layout, mirror, parents_or_self
 
 COUNTS = {
-    **{
-        "aihub24": 24,
-        "coco17": 17,
-        "h36m17": 17,
-        "kinect_v1": 20,
-        "kinect_v2": 25,
-        "lcrnet13": 13,
-        "mixamo": 22,
-        "mixamo15": 15,
-    },
-    **{
-        "openpose18": 18,
-        "openpose25": 25,
-        "penn13": 13,
-        "smarthome17": 17,
-        "squat19": 19,
-        "ui_prmd22": 22,
-        "vicon39": 39,
-    },
+    **{"aihub24": 24, "coco17": 17, "h36m17": 17, "kinect_v1": 20, "kinect_v2": 25, "lcrnet13": 13, "mixamo": 22},
+    **{"mixamo15": 15, "openpose18": 18, "openpose25": 25, "penn13": 13, "smarthome17": 17, "squat19": 19},
+    **{"ui_prmd22": 22, "vicon39": 39},
 }
 
 

@@ -22,7 +22,7 @@ EXAMPLES = """\b
 Examples:
   skelbench info nw_ucla
   skelbench info lite --dataset nw_ucla
-  skelbench info kinect_v2 --json
+  skelbench info kinect_v2 --figures
   skelbench info runs/nw_ucla/xview/lite-supervised-joint --figures
 """
 
@@ -31,14 +31,18 @@ Examples:
 @click.argument("name")
 @click.option("--dataset", help="A store: parameters and cost of a model or method on it.")
 @click.option("--recipe", default="default", show_default=True, help="With --dataset: the recipe to build it by.")
-@click.option("--figures", is_flag=True, help="Of a run: draw it, as PNG and SVG, into `figures/` beside its record.")
+@click.option(
+    "--figures",
+    is_flag=True,
+    help="Draw it, as PNG and SVG: a run into `figures/` beside its record, a layout into `figures/` here.",
+)
 @click.option("--out", type=PATH, help="With --figures: another folder for them.")
 @json_option
 def command(*, name: str, dataset: str | None, recipe: str, figures: bool, out: Path | None, as_json: bool) -> None:
     """Say what is known of NAME: a data set, a store, a model, a method, a layout or a run.
 
     Stores are named by name or path, runs by folder, record.json or the first digits of their key. The figures are
-    learning curves, confusion, the most frequent confusions, classes and calibration.
+    learning curves, confusion, the most frequent confusions, classes and calibration; of a layout, its skeleton.
     """
     from skelbench.registry import names
     from skelbench.skeletons import layout_names
@@ -53,8 +57,7 @@ def command(*, name: str, dataset: str | None, recipe: str, figures: bool, out: 
             _print(_network(kind, name, dataset, recipe), as_json)
             return
     if name in layout_names():
-        _refuse(figures, name)
-        _print(_layout(name), as_json)
+        _layout(name, figures=figures, out=out, as_json=as_json)
         return
     known = {*names("converters"), *store_names(), *kinds["models"], *kinds["methods"], *layout_names()}
     if name in known or (Path(name) / "dataset.json").is_file():
@@ -68,9 +71,9 @@ def command(*, name: str, dataset: str | None, recipe: str, figures: bool, out: 
 
 
 def _refuse(figures: bool, name: str) -> None:
-    """Only runs are drawn."""
+    """Only runs and layouts are drawn."""
     if figures:
-        raise click.UsageError(f"--figures draws a run, and {name} is none.")
+        raise click.UsageError(f"--figures draws a run or a layout, and {name} is neither.")
 
 
 def _run(name: str, *, figures: bool, out: Path | None, as_json: bool) -> None:
@@ -223,23 +226,22 @@ def _conditions(when: Mapping[Any, str | tuple[str, ...]]) -> str:
     return ", ".join(listed) or "always"
 
 
-def _layout(name: str) -> dict[str, Any]:
-    """Joints of a layout with their parents and mirror partners."""
-    from skelbench.skeletons import load_layout, mirror
+def _layout(name: str, *, figures: bool, out: Path | None, as_json: bool) -> None:
+    """A layout as text, and perhaps as a picture."""
+    from skelbench.cli import layouts
 
-    layout = load_layout(name)
-    partners = mirror(layout).tolist()
-    return {
-        "name": name,
-        "source": layout.source,
-        "centre": layout.joints[layout.centre],
-        "joints": [
-            {
-                "index": index,
-                "joint": joint,
-                "parent": layout.joints[parent] if parent >= 0 else "",
-                "mirror": layout.joints[partners[index]] if partners[index] != index else "",
-            }
-            for index, (joint, parent) in enumerate(zip(layout.joints, layout.parents, strict=True))
-        ],
-    }
+    drawn: list[str] = []
+    if figures:
+        from skelbench.figures.skeleton import draw_skeleton
+        from skelbench.skeletons import load_layout
+        from skelbench.synthetic.body import stance
+
+        layout = load_layout(name)
+        drawn = [str(path) for path in draw_skeleton(layout, stance(layout), out or Path("figures")).written]
+    if as_json:
+        output.emit({**layouts.document(name), **({"figures": drawn} if figures else {})})
+        return
+    layouts.show(name)
+    if figures:
+        click.echo("\nfigures")
+        click.echo("\n".join(drawn))

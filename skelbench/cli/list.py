@@ -71,13 +71,10 @@ def _titled(kind: Kind) -> Callable[[], list[dict[str, Any]]]:
 
 
 def _layouts() -> list[dict[str, Any]]:
-    """Layouts with their number of joints."""
-    from skelbench.skeletons import layout_names, load_layout
+    """Layouts with their joints, mirror pairs, and the layouts that map onto them."""
+    from skelbench.cli.layouts import rows
 
-    return [
-        {"name": name, "joints": len(load_layout(name).joints), "source": load_layout(name).source}
-        for name in layout_names()
-    ]
+    return rows()
 
 
 def _published() -> list[dict[str, Any]]:

@@ -94,6 +94,7 @@ _OTHER_NAMES = {
 }
 _GOLDEN = math.pi * (3 - math.sqrt(5))  # radians between the directions in which unknown bones point
 _UNKNOWN_BONE = 0.2  # metres
+_TURNED = 20  # degrees about the vertical, so that what lies behind something is seen beside it
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,23 @@ def move(body: Body, angles: Float64[np.ndarray, "frames turns 3"]) -> Float64[n
         turned.append(here)
         places.append(places[above] + here @ body.offset[point])
     return np.stack([places[point] for point in body.joints], axis=1)
+
+
+def stance(layout: Layout) -> Float64[np.ndarray, "joints 2"]:
+    """Say where a layout's joints are seen on somebody who stands with arms and legs apart, turned a little.
+
+    Args:
+        layout: Any.
+
+    Returns:
+        Metres to the right and up in the picture; the person's left is on the right.
+    """
+    angles = np.zeros((1, len(TURNS), 3))
+    for name, degrees in (("shoulder", 50), ("hip", 10)):
+        for side, sign in (("left", 1), ("right", -1)):
+            angles[0, TURNS.index(f"{side} {name}"), 2] = sign * math.radians(degrees)
+    seen = move(body_of(layout), angles)[0] @ rotation(np.array([0.0, math.radians(_TURNED), 0.0])).T
+    return np.asarray(seen[:, :2])
 
 
 def rotation(angles: Float64[np.ndarray, "*axes 3"]) -> Float64[np.ndarray, "*axes 3 3"]:
