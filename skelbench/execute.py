@@ -21,6 +21,7 @@ from skelbench.record import Record, Timing, write_whole
 from skelbench.resume import Ended, checkpoint_bytes, end_stage, ended_stages
 from skelbench.stages import Running, about, begin, fits, rehearse, try_batch
 from skelbench.standing import CHECKPOINT, PREDICTIONS
+from skelbench.stitch import predict_frames
 from skelbench.trail import Outcome, record_of
 from skelbench.train import Epoch, Job, Trained, own_randomness, train
 
@@ -131,7 +132,9 @@ def preview(cell: Cell) -> Preview:
     size = Sizes(0, None)
     for stage in rehearse(cell, fabric):
         resolved, split = stage.plan.resolved, stage.plan.split
-        steps = max(1, resolved.data.repeat * len(split.train) // resolved.data.batch) * resolved.optim.epochs
+        looked = stage.parts.train  # a batch of the samples, which may be cut into many windows
+        samples = len(split.train) * len(looked) // min(len(split.train), resolved.data.batch)
+        steps = max(1, resolved.data.repeat * samples // resolved.data.batch) * resolved.optim.epochs
         # the first push paid for what the libraries set up; this one tells what a step takes
         seconds += 0.0 if fits(stage.method) else steps * try_batch(stage).step_seconds
         size = _sizes(stage)
@@ -238,7 +241,7 @@ def _job(stage: Running) -> Job:
     return Job(
         optim=stage.plan.resolved.optim,
         data=stage.parts.train,
-        ids=stage.parts.train_items.ids,
+        ids=stage.parts.train.items.ids,
         folder=cell.folder,
         key=cell.key,
         seed=cell.seed,
@@ -263,7 +266,10 @@ def _predicted(stage: Running) -> Predictions:
     """Predictions of the part that is scored, with classes and subjects."""
     parts = stage.parts
     with own_randomness(stage.fabric.device):
-        found = predict(stage.method, parts.test.batches(), ids=parts.test_items.ids, outputs=parts.outputs)
+        if parts.task.kind == "frame":
+            found = predict_frames(stage.method, parts.test, outputs=parts.outputs)
+        else:
+            found = predict(stage.method, parts.test.batches(), ids=parts.test_items.ids, outputs=parts.outputs)
     return replace(found, classes=parts.task.classes, subjects=_column(stage.plan, "subject"))
 
 

@@ -165,7 +165,7 @@ def push(method: nn.Module, train: Batch | None, test: Batch, *, outputs: int) -
     began = time.perf_counter()
     with torch.inference_mode():
         logits = guarded(lambda: trial.predict(test), f"{_pair(method)} on a test batch {_shape(test)}")
-    check_logits(logits, len(test.target), outputs)
+    check_logits(logits, test, outputs)
     seconds[1] = time.perf_counter() - began
     return Flight(*seconds)
 

@@ -16,6 +16,7 @@ from skelbench.data.rows import Rows, Seen
 from skelbench.data.samplers import SAMPLERS
 from skelbench.data.streams import check_streams
 from skelbench.data.types import WHOLE, Batch, Clip, DataRecipe, InputSpec, Items, Share
+from skelbench.data.windows import Untrimmed, Windows, check_frames, tile, untrimmed, window_tracks
 from skelbench.errors import RecipeError, RunError, nearest
 from skelbench.prepare import PreparedSet, check_prepare
 from skelbench.skeletons import Layout, joined, mirror, parents_or_self
@@ -110,7 +111,8 @@ class PartData:
     presence: Presence
     lengths: Int64[np.ndarray, " samples"]  # frames of each sample, 1 where it has none
     keys: Int64[np.ndarray, " meetings"]  # for the draws: of each sample, then of each again for every repetition
-    target: Tensor  # of each sample, on the device
+    target: Tensor  # of each sample, on the device; of windows 0, since it hangs on the frames of the clip
+    windows: Windows | None = None  # of untrimmed samples: what stands for samples in all of the above
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -166,39 +168,77 @@ class PartData:
         """Every sample once, in the order of the part, in the clips for prediction.
 
         Yields:
-            Batches on the device; what `test_clips` draws is the same every time.
+            Batches on the device; what `test_clips` draws is the same every time. Of untrimmed samples their windows,
+            each half covered by the next: those of `overlapping`.
         """
+        if self.windows is not None and self is not self.overlapping:
+            yield from self.overlapping.batches()
+            return
         clips = self._bound(self.recipe.test_clips)
         for begin in range(0, len(self), self.recipe.batch):
             places = np.arange(begin, min(begin + self.recipe.batch, len(self)))
-            yield self._batch(places, clips, Round(0), group=1, progress=0.0)
+            yield self._batch(places, clips, Round(0), group=1, progress=0.0, drawn=False)
+
+    @cached_property
+    def overlapping(self) -> "PartData":
+        """The same samples in windows for prediction; the part itself where it is in such already."""
+        windows = self.windows
+        if windows is None or windows.stride == _stride(windows.size):
+            return self
+        return windowed(self, windows.source, _stride(windows.size))
 
     def _bound(self, lists: Sequence[Sequence[str]]) -> list[tuple[Bound, ...]]:
         """The lists of steps with their functions."""
         return [bind_clip(steps, self.recipe.frames) for steps in lists]
 
     def _batch(
-        self, places: np.ndarray, clips: Sequence[tuple[Bound, ...]], turn: Round, *, group: int, progress: float
+        self,
+        places: np.ndarray,
+        clips: Sequence[tuple[Bound, ...]],
+        turn: Round,
+        *,
+        group: int,
+        progress: float,
+        drawn: bool = True,
     ) -> Batch:
         """Make the batch of some samples; a place beyond the samples is one of them, met again."""
         keys, places = self.keys[places], places % len(self)
         tracks, sample = self.tracks.of(places)
-        source, rows = self._rows(tracks, sample, places, keys)
+        shifts = self.windows.shifts(keys, places, turn) if self.windows is not None and drawn else 0 * places
+        source, rows = self._rows(tracks, sample, places, keys, shifts)
         begins = self._on_device(np.searchsorted(sample, np.arange(len(places))))
-        made = []
+        made, positions = [], None
         for number, steps in enumerate(clips):
-            x, start = cut(steps, source, rows.salted(*turn, number), (self.recipe.streams, self._parents))
-            clip = Clip(FILLS[self.recipe.fill](x), rows.slot, rows.sample, start[begins])
+            x, chosen = cut(steps, source, rows.salted(*turn, number), (self.recipe.streams, self._parents))
+            positions = None if chosen is None else chosen[begins]
+            start = torch.zeros(len(places), device=self.device) if positions is None else positions[:, 0].float()
+            clip = Clip(FILLS[self.recipe.fill](x), rows.slot, rows.sample, start)
             made.append(_side_by_side(clip) if self.recipe.persons == JOINED else clip)
         index, key = self._on_device(np.stack([places, keys])).unbind()
-        return Batch(tuple(made), index, self.target[index], group, {}, progress, key, salt(*turn))
+        batch = Batch(tuple(made), index, self.target[index], group, {}, progress, key, salt(*turn))
+        return batch if self.windows is None else self._of_windows(batch, self.windows, positions, places, shifts)
+
+    def _of_windows(
+        self, batch: Batch, windows: Windows, positions: Tensor | None, places: np.ndarray, shifts: np.ndarray
+    ) -> Batch:
+        """The batch with what is to be predicted of its frames."""
+        if positions is None:
+            raise RecipeError("data.clips: no step chooses frames, and every frame is predicted; add one.")
+        sample, start, length = self._on_device(
+            np.stack([windows.sample[places], windows.start[places] + shifts, windows.length[places]])
+        ).unbind()
+        inside = (positions >= 0) & (positions <= (length - 1)[:, None])  # steps may ask for what a window lacks
+        frames = torch.where(inside, positions.double() + start[:, None], -1.0)
+        clips = tuple(clip._replace(start=frames[:, 0].float()) for clip in batch.clips)
+        return replace(batch, clips=clips, target=windows.source.target(sample, frames), frames=frames)
 
     def _rows(
-        self, tracks: np.ndarray, sample: np.ndarray, places: np.ndarray, keys: np.ndarray
+        self, tracks: np.ndarray, sample: np.ndarray, places: np.ndarray, keys: np.ndarray, shifts: np.ndarray
     ) -> tuple[Tracked, Rows]:
         """Where the rows of a batch are, and what operations may know of them: one copy to the device for all."""
         owner, seen = places[sample], self.presence
-        host = [self.tracks.first[tracks], self.tracks.last[tracks], self.tracks.slot[tracks], sample]
+        moved = np.where(self.tracks.first[tracks] < len(self.frames.rows) - 1, shifts[sample], 0)
+        host = [self.tracks.first[tracks] + moved, self.tracks.last[tracks] + moved, self.tracks.slot[tracks], sample]
         known = [seen.frames[owner], seen.begin[owner], seen.end[owner], seen.own[tracks]]
         packed = self._on_device(np.stack([*host, *known, self.lengths[owner], keys[sample]])).unbind()
         longest = int(self.lengths[places].max(initial=1))
@@ -259,9 +299,10 @@ def part_data(
         raise RunError(f"The samples have {found} joints, the layout '{spec.layout.name}' has {wanted}.")
     frames, prepared = place(prepared, torch.device(device))
     tracks = PERSONS[recipe.persons](prepared, max(spec.slots, bodies))
-    lengths, keys = np.maximum(prepared.frames, 1), sample_keys(items.ids)
-    again = [bits(torch.from_numpy(keys), salt(_AGAIN, number)).numpy() for number in range(1, recipe.repeat)]
-    return PartData(
+    lengths = np.maximum(prepared.frames, 1)
+    if items.kind == "frame":
+        check_frames(recipe)
+    part = PartData(
         spec=spec,
         recipe=recipe,
         items=items,
@@ -269,9 +310,49 @@ def part_data(
         tracks=tracks,
         presence=presence(frames.empty.cpu().numpy(), tracks, lengths),
         lengths=lengths,
-        keys=np.concatenate([keys, *again]),
-        target=torch.from_numpy(items.target.copy()).to(device),
+        keys=_keys(items.ids, recipe.repeat),
+        target=torch.from_numpy(np.zeros(1) if items.kind == "frame" else items.target.copy()).to(device),
     )
+    if items.kind != "frame":
+        return part
+    return windowed(part, untrimmed(items, tracks, prepared.frames, device), recipe.frames or 1)
+
+
+def windowed(part: PartData, source: Untrimmed, stride: int) -> PartData:
+    """Cut the samples of a part into windows, which then stand for its samples.
+
+    Args:
+        part: Of the whole samples, or of other windows of them.
+        source: The samples.
+        stride: Frames from one window to the next.
+
+    Returns:
+        The part; its target is 0, since that of a clip hangs on its frames.
+    """
+    windows = tile(source, part.recipe.frames or 1, stride)
+    tracks, seen = window_tracks(windows, part.frames, every=part.recipe.persons != "present")
+    return replace(
+        part,
+        items=replace(part.items, ids=windows.ids),
+        tracks=tracks,
+        presence=seen,
+        lengths=windows.length,
+        keys=_keys(windows.ids, part.recipe.repeat),
+        target=torch.zeros(len(windows.start), dtype=torch.int64, device=part.device),
+        windows=windows,
+    )
+
+
+def _keys(ids: Sequence[str], repeat: int) -> Int64[np.ndarray, " meetings"]:
+    """Numbers of samples, then of each again for every repetition."""
+    keys = sample_keys(ids)
+    again = [bits(torch.from_numpy(keys), salt(_AGAIN, number)).numpy() for number in range(1, repeat)]
+    return np.concatenate([keys, *again])
+
+
+def _stride(size: int) -> int:
+    """Frames from one window for prediction to the next."""
+    return max(1, size // 2)
 
 
 def _part(samples: np.ndarray, place: int, count: int) -> np.ndarray:

@@ -85,7 +85,7 @@ def _trial(frames: int | None) -> Rows:
 
 def cut(
     steps: Sequence[Bound], source: Tracked, rows: Rows, streams: tuple[Sequence[str], Int64[Tensor, " joints"]]
-) -> tuple[Float32[Tensor, "rows channels frames joints"], Float32[Tensor, " rows"]]:
+) -> tuple[Float32[Tensor, "rows channels frames joints"], Tensor | None]:
     """Make the clip of every row.
 
     Args:
@@ -95,10 +95,12 @@ def cut(
         streams: Names of the streams, and each joint's parent.
 
     Returns:
-        The clips, NaN = missing, and the position in the sample at which each begins.
+        The clips, NaN = missing, and the positions in the sample of their frames (rows, frames); None where no step
+        chose any and the clips are the samples.
     """
     x: Tensor | None = None
-    start, whole, blank = torch.zeros(len(rows.key), device=rows.key.device), True, torch.nan
+    chosen: Tensor | None = None
+    whole, blank = True, torch.nan
     for place, step in enumerate(steps):
         here = rows.salted(place)
         if step.name in SAMPLING and step.draw is not None:
@@ -107,7 +109,7 @@ def cut(
                 x = interpolate(source.frames, source.first, source.last, positions)
             else:
                 x = _resample(x, positions, rows.length, blank)
-            start = positions[:, 0].to(start.dtype)
+            chosen = positions
             rows = replace(rows, length=torch.full_like(rows.length, x.shape[2]), extent=x.shape[2])
             whole = False
             continue
@@ -123,7 +125,7 @@ def cut(
             x = compute_streams(_lengthened(x, rows.length, steps[place:]), *streams)[:, :, :-1]
         else:
             x = compute_streams(x, *streams)
-    return (_whole(source, rows.length) if x is None else x), start
+    return (_whole(source, rows.length) if x is None else x), chosen
 
 
 def _resample(x: Tensor, positions: Tensor, length: Tensor, blank: float) -> Tensor:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float64, Int64
 from pydantic import BaseModel, Field, field_validator
 from torch import Tensor
 
@@ -51,6 +51,7 @@ class Batch:
     key: Int64[Tensor, " batch"] | None = None  # number of each sample, for draws of the method
     salt: int = 0  # of the pass over the data, for the same
     whole: int = 0  # samples of its step on all processes and in all pieces; 0: not known
+    frames: Float64[Tensor, "batch frames"] | None = None  # of windows: where in the sample each frame of the clip is
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Task:
 
     kind: TaskKind
     classes: tuple[str, ...]  # names in label order; empty for a score
-    train_counts: tuple[int, ...]  # training samples of each class
+    train_counts: tuple[int, ...]  # training samples of each class, or in which it occurs
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,10 @@ class Items:
     """The samples of one part and what is known of them, in the order of the part."""
 
     ids: tuple[str, ...]  # sample_ids
-    target: np.ndarray  # single: (n,) int64; multi: (n, K) float32, NaN = ignore; score: (n,) float32
+    target: np.ndarray  # single: (n,) int64; multi: (n, K) float32, NaN = ignore; score: (n,) float32; frame: (n,)
+    # objects, each (frames, bytes) uint8, a bit for every class of the frame, `np.packbits` of them
     kind: TaskKind
+    classes: int = 0  # of the kind `frame`: how many bits count
 
 
 class DataRecipe(BaseModel, frozen=True, extra="forbid"):

@@ -36,8 +36,8 @@ class Method(Protocol):
         `skelbench.world` for what the others have: `gather` for their rows, `all_sum` for a sum.
         """
 
-    def predict(self, batch: Batch) -> Float[Tensor, "samples outputs"]:
-        """Logits of each sample in the order of the task's classes; the number itself for a score."""
+    def predict(self, batch: Batch) -> Float[Tensor, "samples *frames outputs"]:
+        """Logits of each sample in the order of the task's classes, or of each frame; the number itself for a score."""
 
 
 def method_class(module: ModuleType) -> type[nn.Module]:

@@ -8,19 +8,22 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from skelbench.data.types import Batch, InputSpec, Task
+from skelbench.data.types import Batch, Clip, InputSpec, Task
 from skelbench.errors import RecipeError
 from skelbench.methods.method import Loss
 from skelbench.methods.mixup import Mixed, beta_table, mix
-from skelbench.methods.pooling import pool_mean
+from skelbench.methods.pooling import pool_mean, pool_persons
 from skelbench.models.encoder import Encoder
 from skelbench.world import all_sum
 
-KINDS = ("single", "multi", "score")
+KINDS = ("single", "multi", "frame", "score")
 
 
 class Supervised(nn.Module):
-    """Cross-entropy for one class, binary cross-entropy for several, squared error for a score."""
+    """Cross-entropy for one class, binary cross-entropy for several, of a sample or a frame, squared error for a score.
+
+    Where frames are predicted, the logits of an encoder's fewer frames are spread linearly over those of the clip.
+    """
 
     class_weights: Tensor | None  # (classes,) what a sample of each counts
     shares: Tensor | None  # quantiles of the shares of mixed samples
@@ -97,8 +100,8 @@ class Supervised(nn.Module):
         same = self.kind == "single" and self.class_weights is None
         return Loss(total, {"accuracy": right.mean()} if self.kind == "single" else {}, None if same else known / terms)
 
-    def predict(self, batch: Batch) -> Float[Tensor, "samples outputs"]:
-        """Logits of each sample.
+    def predict(self, batch: Batch) -> Float[Tensor, "samples *frames outputs"]:
+        """Logits of each sample, or of each of its frames.
 
         Of several clips of one class a sample the probabilities are averaged, of other targets the logits.
 
@@ -110,10 +113,19 @@ class Supervised(nn.Module):
         return logits.mean(0)
 
     def _logits(self, batch: Batch) -> Tensor:
-        """Logits of every clip: (clips, samples, outputs)."""
+        """Logits of every clip: (clips, samples, outputs), or (clips, samples, frames, outputs)."""
+        if self.kind == "frame":
+            return torch.stack([self._of_frames(clip) for clip in batch.clips])
         pooled = [pool_mean(self.encoder(clip.x, clip.slot), clip) for clip in batch.clips]
         logits: Tensor = self.head(torch.stack(pooled))
         return logits
+
+    def _of_frames(self, clip: Clip) -> Tensor:
+        """Logits of every frame of a clip."""
+        logits = self.head(pool_persons(self.encoder(clip.x, clip.slot), clip))
+        if logits.shape[1] == clip.x.shape[2]:
+            return torch.as_tensor(logits)
+        return functional.interpolate(logits.transpose(1, 2), clip.x.shape[2], mode="linear").transpose(1, 2)
 
     def _terms(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Loss of each clip of each sample, what it counts, and whether it is right: (clips, samples, ...)."""
@@ -127,7 +139,7 @@ class Supervised(nn.Module):
             return each, torch.ones_like(each) if weights is None else weights[target], right
         given = ~target.isnan()
         known = torch.where(given, target, 0)
-        if self.kind == "multi":
+        if self.kind in ("multi", "frame"):
             each = functional.binary_cross_entropy_with_logits(logits, known, reduction="none")
         else:
             each = (logits[..., 0] - known).square()

@@ -111,8 +111,8 @@ def test_losses_of_pieces_and_what_their_samples_count_give_the_loss_of_all(kind
 
 
 def test_what_it_cannot_learn_is_refused() -> None:
-    with pytest.raises(RecipeError, match="single, multi, score; found 'frame'"):
-        method("frame")
+    with pytest.raises(RecipeError, match="single, multi, frame, score; found 'none'"):
+        method("none")
     with pytest.raises(RecipeError, match=r"label_smoothing is 1\.0"):
         method(label_smoothing=1.0)
 
@@ -172,3 +172,29 @@ def test_mixup_draws_by_sample_and_pass_alone() -> None:
 def test_values_that_make_no_sense_are_refused() -> None:
     with pytest.raises(RecipeError, match=r"method.mixup is -1\.0"):
         method(mixup=-1.0)
+
+
+def test_frames_are_learnt_by_binary_cross_entropy_where_they_are_known() -> None:
+    net, nan = method("frame"), float("nan")
+    target = torch.tensor([[[1, 0]] * 3 + [[nan, nan]], [[0, 1]] * 4, [[1, 1]] * 4]).float()
+    frames = Batch((CLIP,), torch.arange(3), target, 1, {}, 0.0, frames=torch.arange(4).double().expand(3, -1))
+    logits = net.predict(frames)
+    assert logits.shape == (3, 4, 2)
+    known = ~target.isnan()
+    expected = functional.binary_cross_entropy_with_logits(logits[known], target[known])
+    torch.testing.assert_close(net.loss(frames).total, expected)
+    torch.testing.assert_close(logits[1], net.head(CLIP.x[2].mean(2).T))
+
+
+def test_logits_of_fewer_frames_are_spread_over_those_of_the_clip() -> None:
+    class Half(torch.nn.Module):
+        out_channels = 3
+
+        def forward(self, x: torch.Tensor, slot: torch.Tensor) -> torch.Tensor:
+            return x[:, :, ::2]
+
+    net = SUPERVISED(Half(), Task("frame", ("a", "b"), (1, 1)), SPEC)
+    found = net.predict(Batch((CLIP,), torch.arange(2), torch.zeros(2, 4, 2), 1, {}, 0.0))
+    own = net.head(CLIP.x[2, :, ::2].mean(2).T)
+    expected = torch.stack([own[0], 0.75 * own[0] + 0.25 * own[1], 0.25 * own[0] + 0.75 * own[1], own[1]])
+    torch.testing.assert_close(found[1], expected)
