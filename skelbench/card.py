@@ -60,6 +60,7 @@ class Synth(BaseModel, frozen=True, extra="forbid"):
     few: int = Field(default=4, ge=1)  # labels that take part in the smallest twin
     always: tuple[int, ...] = ()  # labels that take part in every twin, since a protocol scores few others
     together: str = ""  # an axis whose values, such as cameras, are samples that share their raw files
+    any_name: bool = False  # whether raw files may bear any name, so that one which is renamed is none less
     unsealed: tuple[str, ...] = ()  # globs of files that cannot show that they were cut, such as lists of lines
     image: tuple[int, int] = (0, 0)  # width and height in pixels of a 2-D set; zeros for 3-D
     refused: tuple[str, ...] = ()  # ids of raw items that the owner lists as unusable; made as defects only
@@ -75,6 +76,7 @@ class Card(BaseModel, frozen=True, extra="forbid"):
     units: dict[str, str]  # channel -> "pixel", "metre", ...
     fps: float = Field(gt=0)  # frames per second as recorded
     pose_source: str  # who or what saw the joints: "Kinect v2", "annotated by hand", ...
+    prepared: str = ""  # what was done to the poses before they came into this form; empty where nothing was
     persons: int = Field(ge=1)  # most people that one frame may hold
     score: str = ""  # meaning of the confidence; empty where the source gives none
     targets: dict[str, TargetCard]  # named labels; the first is the default
@@ -89,6 +91,11 @@ class Card(BaseModel, frozen=True, extra="forbid"):
     prepare: tuple[str, ...] = ("by-id",)  # the usual prepare list
     options: dict[str, Any] = {}  # the converter's own settings
     synth: Synth | None = None
+
+    @property
+    def poses(self) -> str:
+        """Where the poses come from, and what was done to them before."""
+        return f"{self.pose_source}; prepared before: {self.prepared}" if self.prepared else self.pose_source
 
     @model_validator(mode="after")
     def _consistent(self) -> "Card":

@@ -126,7 +126,7 @@ def _data_trail(store: Store) -> DataTrail:
     return DataTrail(
         dataset=info.name,
         fingerprint=info.fingerprint,
-        pose_source=info.card.pose_source,
+        pose_source=info.card.poses,
         synthetic=info.origin.synthetic,
         raw_sha256=info.origin.raw.sha256,
         converter=info.origin.converter,

@@ -64,7 +64,7 @@ def readme(card: Card, origin: Origin, counts: Mapping[str, int], fingerprint: s
     return _TEXT.format(
         title=card.title,
         synthetic=_SYNTHETIC if origin.synthetic else "",
-        pose_source=card.pose_source,
+        pose_source=card.poses,
         format=FORMAT,
         fps=card.fps,
         joints=f"{len(layout.joints)} (layout {layout.name})",
