@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, TypeVar
 
 import skelbench
+from skelbench.convert.features import write_features
 from skelbench.convert.planning import Converter, Plan, load_converter, make_plan, refined
 from skelbench.convert.report import PlanReport, Progress, Report, plan_report_of, report_of
 from skelbench.convert.staging import (
@@ -36,6 +37,7 @@ from skelbench.convert.staging import (
     write_part,
 )
 from skelbench.convert.workers import Workplace, read_item, read_items, worker_count
+from skelbench.crew import Crew, crew
 from skelbench.errors import RawFormatError, StoreError, UsageError
 from skelbench.sources.source import Source, open_source, printable
 from skelbench.store.block import Block
@@ -135,8 +137,10 @@ def convert(request: Request, *, on_progress: Callable[[Progress], None] = lambd
             return _done(job, started)
         if keep_only(folder, {"request": job.plan.request, "skelbench": skelbench.__version__}):
             log.warning("%s held work for another request (or version), which is dropped.", folder)
-        parts = _stage(job, folder, on_progress)
-        info, rejects = _finish(job, folder, parts, on_progress)
+        parts = staged_parts(folder)
+        with crew(worker_count(job.request.workers, len(job.plan.items) - PART_ITEMS * len(parts)) - 1) as helpers:
+            _stage(job, folder, parts, helpers, on_progress)
+            info, rejects = _finish(job, folder, parts, helpers, on_progress)
     seconds = time.perf_counter() - started
     return report_of(request.out, job.plan, info=info, rejects=rejects, state="written", seconds=seconds)
 
@@ -200,16 +204,14 @@ def _done(job: _Job, started: float) -> Report:
     return report_of(job.request.out, job.plan, info=store.info, rejects=store.rejects(), state="done", seconds=seconds)
 
 
-def _stage(job: _Job, folder: Path, on_progress: Callable[[Progress], None]) -> list[Part]:
-    """Read what is not staged yet, part by part."""
+def _stage(job: _Job, folder: Path, parts: list[Part], helpers: Crew, on_progress: Callable[[Progress], None]) -> None:
+    """Read what is not staged yet, and add its parts."""
     items = job.plan.items
-    parts = staged_parts(folder)
     staged = min(len(parts) * PART_ITEMS, len(items))
     if staged:
         log.info("%s of %s items are staged already.", f"{staged:,}", f"{len(items):,}")
     if staged == len(items):
-        return parts
-    workers = worker_count(job.request.workers, len(items) - staged)
+        return
     copies = job.source.unpack(folder)
     place = Workplace(
         converter=job.request.converter,
@@ -221,18 +223,17 @@ def _stage(job: _Job, folder: Path, on_progress: Callable[[Progress], None]) -> 
         wide=job.converter.wide.model_dump_json() if job.converter.wide else "",
     )
     rejects = len(job.plan.rejects) + sum(len(part.rejects) for part in parts)
-    with closing(read_items(job.converter, job.source, items[staged:], place, workers=workers)) as chunks:
+    with closing(read_items(job.converter, job.source, items[staged:], place, helpers)) as chunks:
         counted = _counted(chunks, Progress("reading", staged, len(items), "items", rejects), on_progress)
         while len(parts) * PART_ITEMS < len(items):
             parts.append(write_part(part_path(folder, len(parts)), _of_one_part(counted, len(items) - staged)))
             staged = len(parts) * PART_ITEMS
     for copy in copies.values():
         copy.unlink()
-    return parts
 
 
 def _finish(
-    job: _Job, folder: Path, parts: Sequence[Part], on_progress: Callable[[Progress], None]
+    job: _Job, folder: Path, parts: Sequence[Part], helpers: Crew, on_progress: Callable[[Progress], None]
 ) -> tuple[DatasetInfo, list[Reject]]:
     """Write one store from the parts, verify it, and put it in its place."""
     rejects = [*job.plan.rejects, *(reject for part in parts for reject in part.rejects)]
@@ -254,13 +255,14 @@ def _finish(
         lengths=lengths,
         rejects=rejects,
     )
-    _verify(whole, len(rejects), on_progress)
+    _verify(whole, len(rejects), helpers, on_progress)
+    write_features(job.converter, job.source, whole, job.out)
     publish(whole, job.out, folder)
     remove(folder)
     return info, rejects
 
 
-def _verify(whole: Path, rejects: int, on_progress: Callable[[Progress], None]) -> None:
+def _verify(whole: Path, rejects: int, helpers: Crew, on_progress: Callable[[Progress], None]) -> None:
     """Read back what was written, every byte; if it is not sound it goes."""
     size = sum(path.stat().st_size for path in whole.iterdir())
     checked = 0
@@ -271,7 +273,7 @@ def _verify(whole: Path, rejects: int, on_progress: Callable[[Progress], None]) 
         checked += count
         on_progress(Progress("verifying", checked, size, "bytes", rejects))
 
-    findings = verify_store(whole, progress)
+    findings = verify_store(whole, progress, helpers)
     if findings:
         shutil.rmtree(whole)
         listed = "; ".join(f"{finding.file}: {finding.problem}" for finding in findings[:3])

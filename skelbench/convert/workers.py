@@ -2,19 +2,14 @@
 
 import dataclasses
 import logging
-import multiprocessing
 import os
-import signal
-import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
-from multiprocessing.connection import wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -24,6 +19,7 @@ from skelbench import registry
 from skelbench.card import Card
 from skelbench.convert.planning import Converter
 from skelbench.convert.staging import PART_ITEMS, Chunk
+from skelbench.crew import Crew
 from skelbench.errors import RawFormatError, StoreError
 from skelbench.raw import RawItem
 from skelbench.sample import Sample
@@ -127,28 +123,28 @@ def read_chunk(converter: Converter, source: Source, items: Sequence[RawItem]) -
 
 
 def read_items(
-    converter: Converter, source: Source, items: Sequence[RawItem], workplace: Workplace, *, workers: int
+    converter: Converter, source: Source, items: Sequence[RawItem], workplace: Workplace, helpers: Crew
 ) -> Generator[Chunk, None, None]:
-    """Read items, in their order, with one or several processes.
+    """Read items, in their order, here and in the processes of a crew.
 
     Args:
         converter: The converter and its card.
         source: The raw data.
         items: What to read.
         workplace: The same two, for processes that must open them.
-        workers: Processes, this one among them.
+        helpers: Other processes, if any; they have not been given any work yet.
 
     Yields:
         What became of the items, in order; no chunk goes over the end of a part. At most a few chunks are held at once.
 
     Raises:
-        StoreError: If a worker process dies.
+        StoreError: If one of the processes dies.
     """
     pieces = _pieces(items, source)
-    if workers == 1 or len(items) <= 1:
+    if helpers.count == 0 or len(items) <= 1:
         chunks: Generator[Chunk, None, None] = (read_chunk(converter, source, piece) for piece in pieces)
     else:
-        chunks = _read_together(pieces, (converter, source), workplace, workers)
+        chunks = _read_together(pieces, (converter, source), workplace, helpers)
     bugs = 0
     try:
         for chunk in chunks:
@@ -166,35 +162,37 @@ Waiting: TypeAlias = "tuple[list[RawItem], Future[Chunk]]"
 
 
 def _read_together(
-    pieces: Iterator[list[RawItem]], opened: Opened, workplace: Workplace, workers: int
+    pieces: Iterator[list[RawItem]], opened: Opened, workplace: Workplace, helpers: Crew
 ) -> Generator[Chunk, None, None]:
     """Keep the other processes busy, take what they have done in order, and read here while the next is not done."""
     waiting: deque[Waiting] = deque()
-    with _pool(workers - 1, opened, workplace) as submit:
-        try:
-            while True:
-                while sum(not done.done() for _, done in waiting) < (workers - 1) * _AHEAD:
-                    piece = next(pieces, None)
-                    if piece is None:
-                        break
-                    waiting.append((piece, submit(piece)))
-                if not waiting:
-                    return
-                piece = None
-                if not waiting[0][1].done() and len(waiting) < workers * _AHEAD:
-                    piece = next(pieces, None)
-                if piece is not None:
-                    waiting.append((piece, _finished(read_chunk(*opened, piece))))
-                else:
-                    yield waiting[0][1].result()
-                    waiting.popleft()
-        except BrokenProcessPool as error:
-            first = waiting[0][0][0].sample_id if waiting else "?"
-            last = waiting[-1][0][-1].sample_id if waiting else "?"
-            raise StoreError(
-                f"A worker process died while reading one of '{first}' to '{last}': out of memory, killed, or a crash "
-                "in the converter. The same command goes on from what is staged; --workers 1 needs the least memory."
-            ) from error
+    _OPEN[workplace] = opened  # for the copies of this process
+    try:
+        while True:
+            while sum(not done.done() for _, done in waiting) < helpers.count * _AHEAD:
+                piece = next(pieces, None)
+                if piece is None:
+                    break
+                waiting.append((piece, helpers.submit(_read_there, workplace, piece)))
+            if not waiting:
+                return
+            piece = None
+            if not waiting[0][1].done() and len(waiting) < (helpers.count + 1) * _AHEAD:
+                piece = next(pieces, None)
+            if piece is not None:
+                waiting.append((piece, _finished(read_chunk(*opened, piece))))
+            else:
+                yield waiting[0][1].result()
+                waiting.popleft()
+    except BrokenProcessPool as error:
+        first = waiting[0][0][0].sample_id if waiting else "?"
+        last = waiting[-1][0][-1].sample_id if waiting else "?"
+        raise StoreError(
+            f"A worker process died while reading one of '{first}' to '{last}': out of memory, killed, or a crash "
+            "in the converter. The same command goes on from what is staged; --workers 1 needs the least memory."
+        ) from error
+    finally:
+        _OPEN.pop(workplace, None)
 
 
 def _finished(chunk: Chunk) -> "Future[Chunk]":
@@ -202,66 +200,6 @@ def _finished(chunk: Chunk) -> "Future[Chunk]":
     done: Future[Chunk] = Future()
     done.set_result(chunk)
     return done
-
-
-Submit = Callable[[list[RawItem]], "Future[Chunk]"]
-
-
-@contextmanager
-def _pool(count: int, opened: Opened, workplace: Workplace) -> Iterator[Submit]:
-    """A pool of processes that no interrupt reaches; when it is left early its work is dropped."""
-    before = set(multiprocessing.active_children())
-    context = multiprocessing.get_context(_way_to_start())
-    _OPEN[workplace] = opened
-    pool = ProcessPoolExecutor(count, context, initializer=_start_worker)
-
-    def submit(items: list[RawItem]) -> "Future[Chunk]":
-        """Hand out a chunk. A process may be started here: it must not see a Ctrl-C before it can ignore it."""
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            return pool.submit(_read_there, workplace, items)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-
-    try:
-        yield submit
-    except BaseException:
-        _stop(set(multiprocessing.active_children()) - before)
-        raise
-    finally:
-        _OPEN.pop(workplace, None)
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _way_to_start() -> str:
-    """How to start a process: as a copy of this one, at once and with all it has loaded, where no other thread runs.
-
-    A copy holds only the thread that made it: what another thread had locked would stay so. The monitor of tqdm
-    locks nothing that reading needs.
-    """
-    threads = {type(thread).__name__ for thread in threading.enumerate()} - {"_MainThread", "TMonitor"}
-    return "spawn" if threads or "fork" not in multiprocessing.get_all_start_methods() else "fork"
-
-
-def _stop(processes: set[BaseProcess]) -> None:
-    """End worker processes whose results nobody wants."""
-    for process in processes:
-        process.terminate()
-
-
-def _start_worker() -> None:
-    """Leave Ctrl-C to the main process, and end when that one is gone, even by a kill."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a copy has the handler of the process it was made from
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_with(sentinel: int) -> None:
-    """Wait for the main process to end, then end this one: nobody else would."""
-    wait([sentinel])
-    os._exit(1)
 
 
 def _read_there(workplace: Workplace, items: list[RawItem]) -> Chunk:

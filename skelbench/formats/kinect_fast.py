@@ -21,7 +21,7 @@ from jaxtyping import Float32, Int64, UInt8, UInt32
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
-from numba.np.arrayobj import make_array
+from numba.np import arrayobj
 
 JOINTS: Final = 25
 COORDINATES: Final = 3
@@ -98,7 +98,8 @@ def _how_word(context: Any, u: Any, place: Any) -> Any:
 
     def load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         """One load."""
-        data = make_array(signature.args[0])(context, builder, arguments[0]).data
+        array: Any = arrayobj.make_array(signature.args[0])  # type: ignore[no-untyped-call]
+        data = array(context, builder, arguments[0]).data
         word = builder.load(builder.bitcast(builder.gep(data, [arguments[1]]), ir.PointerType(ir.IntType(64))))
         word.align = 1
         return word
@@ -256,7 +257,7 @@ def _rest(u: UInt8[np.ndarray, " bytes"], p: int, fields: int) -> int:
         blanks += _ones(here)
         doubles |= here & (here << np.uint64(8) | before)
         if ends:
-            p += np.int64(_lowest(ends) >> np.uint64(3))
+            p += int(_lowest(ends) >> np.uint64(3))
             break
         before = here >> np.uint64(56)
         p += WORD

@@ -4,7 +4,7 @@ import math
 import mmap
 import operator
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -108,8 +108,12 @@ class Store:
 
     def __iter__(self) -> Iterator[Sample]:
         """All samples in order; memory stays bounded, since pages that were read are given back."""
+        return self.samples(range(len(self)))
+
+    def samples(self, places: Iterable[int]) -> Iterator[Sample]:
+        """Some samples, by place; memory stays bounded as when all are read."""
         passed = 0
-        for place in range(len(self)):
+        for place in places:
             sample = self[place]
             passed += sample.keypoints.nbytes
             yield sample

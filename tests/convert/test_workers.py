@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ import pytest
 
 from skelbench.convert.planning import load_converter, make_plan
 from skelbench.convert.staging import Chunk
-from skelbench.convert.workers import Outcome, Workplace, _way_to_start, read_item, read_items, worker_count
+from skelbench.convert.workers import Outcome, Workplace, read_item, read_items, worker_count
+from skelbench.crew import crew, way_to_start
 from skelbench.errors import StoreError
 from skelbench.sources.source import open_source
 from skelbench.store.block import samples_of
@@ -52,7 +54,8 @@ def chunks(toy: Path, raw: Path, options: Callable[[str], Path]) -> Read:
         source = open_source([raw], max_file=converter.max_file)
         plan = make_plan(converter, source, None)
         place = Workplace(str(toy), converter.card.model_dump_json(), (raw,), (), (), converter.max_file)
-        return list(read_items(converter, source, plan.items, place, workers=workers))
+        with crew(workers - 1) as helpers:
+            return list(read_items(converter, source, plan.items, place, helpers))
 
     return read
 
@@ -114,7 +117,7 @@ def test_every_item_says_what_it_was_read_from_shared_members_too(toy: Path, raw
 def test_several_processes_give_the_same_in_the_same_order(
     way: str, chunks: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("skelbench.convert.workers._way_to_start", lambda: way)
+    monkeypatch.setattr("skelbench.crew.way_to_start", lambda: way)
     monkeypatch.setattr("skelbench.convert.workers._CHUNK_ITEMS", 3)
     lines = f"fail = {{ {NAME} = 'bug', a2_s2_c0_n00002 = 'infinite' }}"
     alone, together = chunks(lines), chunks(lines, 2)
@@ -130,12 +133,12 @@ def test_several_processes_give_the_same_in_the_same_order(
 
 
 def test_no_copy_is_made_of_a_process_in_which_others_work_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert _way_to_start() == "fork"
+    assert way_to_start() == "fork"
     end = threading.Event()
     other = threading.Thread(target=end.wait)
     other.start()
     try:
-        assert _way_to_start() == "spawn"
+        assert way_to_start() == "spawn"
     finally:
         end.set()
         other.join()
@@ -151,12 +154,12 @@ def test_workers_are_gone_when_reading_is_left_early(toy: Path, raw: Path, optio
     source = open_source([raw], max_file=converter.max_file)
     plan = make_plan(converter, source, None)
     place = Workplace(str(toy), converter.card.model_dump_json(), (raw,), (), (), converter.max_file)
-    reading = read_items(converter, source, plan.items * 9, place, workers=2)
     started = time.monotonic()
-    reading.close()
-    reading = read_items(converter, source, plan.items[:2], place, workers=2)
-    next(reading)
-    reading.close()
+    with crew(1) as helpers:
+        read_items(converter, source, plan.items * 9, place, helpers).close()
+    with suppress(KeyboardInterrupt), crew(1) as helpers:
+        next(read_items(converter, source, plan.items[:2], place, helpers))
+        raise KeyboardInterrupt
     assert time.monotonic() - started < 15
     assert multiprocessing.active_children() == []
 
