@@ -24,7 +24,7 @@ from skelbench.provenance import code_version
 from skelbench.recipe import Ask, Layer, Resolved, Setting, default_choice, recipe_file, resolve, stages
 from skelbench.record import Record
 from skelbench.request import Chosen, RunRequest, check_request, command_of, tables_of
-from skelbench.split import Split, load_protocols, resolve_folds
+from skelbench.split import Split, resolve_folds, store_protocols
 from skelbench.split import resolve as resolve_split
 from skelbench.steps import parse_step
 from skelbench.store.reader import Store, open_store
@@ -143,7 +143,7 @@ def _stage_key(stage: Planned) -> dict[str, Any]:
 
 def _protocols(request: RunRequest, store: Store) -> list[str | None]:
     """Names of the protocols to run; None for the set's first."""
-    return [*load_protocols(request.splits or store.info.name)] if request.protocol == "all" else [request.protocol]
+    return [*store_protocols(store, request.splits)] if request.protocol == "all" else [request.protocol]
 
 
 def _scored_splits(request: RunRequest, store: Store, protocol: str | None) -> tuple[Split, ...]:

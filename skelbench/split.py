@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from skelbench.card import explain
+from skelbench.card import Card, explain
 from skelbench.errors import CardError, SplitError, UsageError, nearest
 from skelbench.registry import find
 from skelbench.store.reader import Store
@@ -25,6 +25,7 @@ Rule = dict[str, tuple[int | str, ...]]
 ProtocolName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]  # it names folders of runs
 
 _LEAKS = ("subject", "take")  # columns whose sharing is worth a word even where a protocol allows it
+_METRICS = {"single": "top1", "multi": "map", "score": "mae"}  # what ranks boards where nobody says
 _LARGEST_LIST = 256 << 20  # bytes of ids; more is not a list of samples
 _NAMED = 5  # values that a message names before it counts
 
@@ -96,6 +97,30 @@ class ProtocolCard(BaseModel, frozen=True, extra="forbid"):
         return self
 
 
+class OwnSplit(BaseModel, frozen=True, extra="forbid"):
+    """One rule of `[options.splits]` in the card of a stranger's own data: exactly one of the four ways."""
+
+    column: str = ""  # of the card, whose values say who trains and who is scored
+    train: tuple[int | str, ...] = ("train",)
+    test: tuple[int | str, ...] = ("test",)
+    lists: dict[Literal["train", "test"], str] = {}  # files among the raw data, one id a line
+    by: str = ""  # a column that folds never share
+    folds: int | None = Field(default=None, ge=2)  # how many; None for one a value
+    leave_out: str = ""  # a column: each of its values is scored once
+    target: str = ""  # empty for the card's first
+    metric: str = ""  # what ranks; empty for the target's usual one
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "OwnSplit":
+        """One way, and all that it needs."""
+        ways = [name for name in ("column", "lists", "by", "leave_out") if getattr(self, name)]
+        if len(ways) != 1:
+            raise ValueError(f"a split has one of column, lists, by and leave_out; found {', '.join(ways) or 'none'}")
+        if self.lists and len(self.lists) < len(("train", "test")):
+            raise ValueError("lists need train and test")
+        return self
+
+
 class SplitFile(BaseModel, frozen=True, extra="forbid"):
     """A file of `splits/`."""
 
@@ -139,6 +164,24 @@ def load_protocols(name_or_path: str) -> dict[str, ProtocolCard]:
     return _read(find("splits", name_or_path).toml)
 
 
+def store_protocols(store: Store, splits: str | None = None) -> dict[str, ProtocolCard]:
+    """The protocols of a store.
+
+    Args:
+        store: The data set.
+        splits: Name or path of a split file; None for the file named as the set, or where there is none for what
+            `[options.splits]` of the store's own card say.
+
+    Returns:
+        Protocols by name, the default first.
+
+    Raises:
+        UsageError: If there is neither, with the nearest name.
+        CardError: If the file or the card does not say what it must.
+    """
+    return _protocols(store, splits)[0]
+
+
 def resolve(store: Store, protocol: str | None = None, *, splits: str | None = None, fold: int | None = None) -> Split:
     """Find the parts of a protocol in a store.
 
@@ -157,8 +200,7 @@ def resolve(store: Store, protocol: str | None = None, *, splits: str | None = N
         SplitError: If the protocol does not hold on this store: a column, target or class is missing, the parts
             share a sample or what they must not, or one is empty.
     """
-    path = find("splits", splits or store.info.name).toml
-    protocols = _read(path)
+    protocols, folder = _protocols(store, splits)
     name = protocol or next(iter(protocols))
     if name not in protocols:
         raise UsageError(f"No protocol '{name}' of '{store.info.name}'. {nearest(name, protocols)}")
@@ -167,9 +209,7 @@ def resolve(store: Store, protocol: str | None = None, *, splits: str | None = N
     target, classes, index = _labels(store, card, where)
     groups = _groups(store, card, where)
     fold = _fold(fold, len(groups), where)
-    masks, notes = (
-        _parts(store, card, where, path.parent) if fold is None else _folded(store, card, groups, fold, where)
-    )
+    masks, notes = _parts(store, card, where, folder) if fold is None else _folded(store, card, groups, fold, where)
     parts, more = _labelled(store, card, where, masks)
     train, test = (tuple(np.flatnonzero(parts[part]).tolist()) for part in ("train", "test"))
     content = [[str(value) for value in group] for group in groups] or [_ids(store, part) for part in (train, test)]
@@ -210,6 +250,37 @@ def _read(path: Path) -> dict[str, ProtocolCard]:
         return SplitFile.model_validate(read_toml(path)).protocols
     except ValidationError as error:
         raise CardError(f"{path}: {explain(error, SplitFile)}") from error
+
+
+def _protocols(store: Store, splits: str | None) -> tuple[dict[str, ProtocolCard], Path]:
+    """The protocols of a store, and the folder of their lists."""
+    own = store.card.options.get("splits")
+    if splits is None and isinstance(own, dict) and own:
+        return {name: _own_protocol(store.card, name, rule) for name, rule in own.items()}, store.path
+    path = find("splits", splits or store.info.name).toml
+    return _read(path), path.parent
+
+
+def _own_protocol(card: Card, name: str, rule: object) -> ProtocolCard:
+    """A protocol from a rule of a card's own."""
+    where = f"{card.name}: options.splits.{name}"
+    try:
+        own = OwnSplit.model_validate(rule)
+    except ValidationError as error:
+        raise CardError(f"{where}: {explain(error, OwnSplit)}") from error
+    target = own.target or next(iter(card.targets))
+    if target not in card.targets:
+        raise CardError(f"{where}: the card has no target '{target}'. {nearest(target, card.targets)}")
+    column = own.column or own.by or own.leave_out or f"split_{name.replace('-', '_')}"
+    if not own.lists and column not in card.columns:
+        raise CardError(f"{where}: the card has no column '{column}'. {nearest(column, card.columns)}")
+    parts: dict[str, Any] = {"train": {column: own.train}, "test": {column: own.test}, "disjoint": ()}
+    if own.lists:
+        parts = {"train": {column: ("train",)}, "test": {column: ("test",)}, "disjoint": ()}
+    if own.by or own.leave_out:
+        parts = {"folds": Folds(by=column, count=own.folds if own.by else None), "disjoint": (column,)}
+    metric = own.metric or _METRICS[card.targets[target].kind]
+    return ProtocolCard(title=name, source="ours", target=target, metric=metric, **parts)
 
 
 def _labels(store: Store, card: ProtocolCard, where: str) -> tuple[str, tuple[str, ...], dict[int, int]]:

@@ -15,19 +15,23 @@ from skelbench.cli.options import PATH, dry_run_option, json_option, overwrite_o
 if TYPE_CHECKING:
     from skelbench.convert import PlanReport, Progress, Report
 
+OF_FORMS = ("own", "pyskl", "ctrgcn_npz", "stgcn_npy")  # converters of a form, not of a set: the card names the store
 EXAMPLES = """\b
 Examples:
   skelbench convert ntu60 --raw nturgbd_skeletons_s001_to_s017.zip
   skelbench convert nw_ucla --raw all_sqe.zip --dry-run
   skelbench convert penn_action --raw Penn_Action/labels --limit 200 --out data/penn_200
   skelbench convert smarthome --raw smarthome_skeletons --channels u,v
+  skelbench convert own --raw my_recordings --card my.toml
 """
 
 
 @click.command("convert", short_help="Raw data in, a verified store out.", epilog=EXAMPLES)
 @click.argument("name")
 @click.option("--raw", type=PATH, multiple=True, required=True, help="Folder, zip or tar; repeat for several.")
-@click.option("--out", type=PATH, help="The store's own path.  [default: data/NAME]")
+@click.option(
+    "--out", type=PATH, help="The store's own path.  [default: data/NAME, of one's own data by the card's name]"
+)
 @click.option("--card", type=PATH, help="A card of your own instead of the converter's.")
 @click.option("--channels", default="", metavar="LIST", help="Keep only these, such as u,v.  [default: all]")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: as many as pay off]")
@@ -45,7 +49,8 @@ def command(dry_run: bool, as_json: bool, **given: Any) -> None:
     from skelbench.workspace import data_folder
 
     channels = tuple(name.strip() for name in given.pop("channels").split(",") if name.strip())
-    out = given.pop("out") or data_folder() / Path(given["name"]).stem
+    named = given["card"] if given["card"] and given["name"] in OF_FORMS else Path(given["name"])
+    out = given.pop("out") or data_folder() / named.stem
     request = Request(converter=given.pop("name"), out=out, channels=channels, **given)
     if dry_run:
         plan = plan_report(request)

@@ -167,7 +167,7 @@ def _store(store: Store) -> dict[str, Any]:
         "fingerprint": info.fingerprint,
         "limit": info.origin.limit,
         "synthetic": info.origin.synthetic,
-        "protocols": [_protocol(store, name) for name in _protocol_names(info.name)],
+        "protocols": [_protocol(store, name) for name in _own_protocol_names(store)],
     }
 
 
@@ -188,6 +188,13 @@ def _protocol(store: Store, name: str) -> dict[str, Any]:
         "left_out": split.left_out,
         "notes": notes,
     }
+
+
+def _own_protocol_names(store: Store) -> list[str]:
+    """Names of a store's protocols; none where nobody wrote them."""
+    from skelbench.split import store_protocols
+
+    return list(store_protocols(store)) if "splits" in store.card.options else _protocol_names(store.info.name)
 
 
 def _protocol_names(dataset: str) -> list[str]:

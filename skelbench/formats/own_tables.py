@@ -1,0 +1,304 @@
+"""Tables of a stranger: CSV and Parquet, with a row a frame (wide) or a row a joint (long)."""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Float32, Int64
+
+from skelbench.card import Card
+from skelbench.errors import RawFormatError, nearest
+from skelbench.formats.own import Clip, Options, fields_error, normal, text_of
+
+_BLANK = ["", "nan", "NaN", "NAN", "NA", "null", "None"]  # cells without a number
+_PRECISE: dict[str, Any] = (
+    {} if pd.__version__.partition(".")[0] >= "3" else {"float_precision": "round_trip"}
+)  # later ones always are
+_CELLS = 1 << 28  # most cells of one table: two gigabytes as numbers
+_INFLATED = 1 << 31  # bytes that a Parquet file may unpack to
+
+
+def frame_of(data: bytes, name: str, numeric: Callable[[Sequence[str]], Mapping[str, str]], where: str) -> pd.DataFrame:
+    """Read a table.
+
+    Args:
+        data: CSV (comma, semicolon or tab, with a header) or Parquet.
+        name: The file's name; its ending tells which.
+        numeric: From the header, the columns that hold numbers, and what they are for messages.
+        where: Name of the file, for messages.
+
+    Returns:
+        The rows: numeric columns as float64, NaN where a cell is empty, all others as text.
+
+    Raises:
+        RawFormatError: If the file is no table, a row is of another length, a column comes twice, or a cell of a
+            numeric column is no number.
+    """
+    if name.lower().endswith(".parquet"):
+        found = _parquet(data, where)
+        wanted = numeric(list(map(str, found.columns)))
+        for column in found.columns:
+            values = found[column]
+            found[column] = _as_numbers(values, column, where) if column in wanted else values.map(text_of)
+        return found
+    return _csv(data, numeric, where)
+
+
+def clips(table: pd.DataFrame, card: Card, options: Options, where: str) -> dict[str, Clip]:
+    """The clips of a table.
+
+    Args:
+        table: From `frame_of`.
+        card: Joints and channels.
+        options: Names of the columns.
+        where: Name of the file, for messages.
+
+    Returns:
+        By id; by an empty text where `options.id` names no column. A field is a column that holds one value in all
+        rows of a clip.
+
+    Raises:
+        RawFormatError: If a column is missing, or frames, people or joints are not numbers or contradict each other.
+    """
+    if not len(table):
+        raise RawFormatError(f"{where}: holds no row below its header.")
+    used = set(columns_used(list(table.columns), card, options, where))
+    ids = table[options.id].to_numpy(str) if options.id else np.full(len(table), "")
+    names, inverse = np.unique(ids, return_inverse=True)
+    if options.id and not names[0]:
+        raise RawFormatError(f"{where}: a row has no '{options.id}', expected the id of its sample.")
+    order = np.argsort(inverse, kind="stable")
+    bounds = np.searchsorted(inverse[order], np.arange(len(names) + 1))
+    rest = [column for column in table.columns if column not in used]
+    found = {}
+    for place, name in enumerate(names):
+        rows = table.iloc[order[bounds[place] : bounds[place + 1]]]
+        here = f"{where}, sample '{name}'" if options.id else where
+        clip = _long(rows, card, options, here) if options.joint else _wide(rows, card, options, here)
+        first = rows.iloc[0]
+        fields = {str(column): first[column] for column in rest if (rows[column] == first[column]).all()}
+        found[str(name)] = Clip(clip.keypoints, clip.frame, clip.person, clip.score, clip.n_frames, fields)
+    return found
+
+
+def columns_used(header: Sequence[str], card: Card, options: Options, where: str) -> dict[str, str]:
+    """The columns of a header that hold numbers: what each is, for messages.
+
+    Raises:
+        RawFormatError: If one is missing.
+    """
+    found = dict.fromkeys(coordinates(header, card, options, where), "coordinates")
+    for option in ("frame", "person"):
+        name = getattr(options, option)
+        if name in header:
+            found[name] = option
+        elif option in options.model_fields_set and name:
+            raise RawFormatError(f"{where}: no column '{name}' (options.{option}). {nearest(name, header)}")
+    if options.joint and options.joint not in header:
+        raise RawFormatError(f"{where}: no column '{options.joint}' (options.joint). {nearest(options.joint, header)}")
+    return found
+
+
+def coordinates(header: Sequence[str], card: Card, options: Options, where: str) -> list[str]:
+    """The columns of coordinates and confidence, joint by joint, channel by channel, then those of confidence.
+
+    Raises:
+        RawFormatError: If one is missing.
+    """
+    known = {normal(column): column for column in reversed(header)}
+    pattern = options.coordinates if not options.joint or "{joint}" not in options.coordinates else "{channel}"
+    joints = [""] if options.joint else list(card.layout.joints)
+    wanted = [
+        _column(pattern, joint, index, channel) for index, joint in enumerate(joints) for channel in card.channels
+    ]
+    if options.score:
+        wanted += [_column(options.score, joint, index, "score") for index, joint in enumerate(joints)]
+    lacking = [name for name in wanted if normal(name) not in known]
+    if lacking:
+        raise RawFormatError(
+            f"{where}: no column '{lacking[0]}', nor {len(lacking) - 1} more of {len(wanted)} for coordinates "
+            f"(options.coordinates and the layout's joints name them). Found: {fields_error(header)}."
+        )
+    return [known[normal(name)] for name in wanted]
+
+
+def _column(pattern: str, joint: str, index: int, channel: str) -> str:
+    """The name of one column."""
+    words = {"joint": joint, "index": str(index), "number": str(index + 1), "channel": channel}
+    return re.sub(r"\{(joint|index|number|channel)\}", lambda found: words[found[1]], pattern)
+
+
+def _csv(data: bytes, numeric: Callable[[Sequence[str]], Mapping[str, str]], where: str) -> pd.DataFrame:
+    """A table of text."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RawFormatError(f"{where}: byte {error.start} is not UTF-8. Save the table as UTF-8.") from error
+    if "\0" in text:
+        raise RawFormatError(f"{where}: holds zero bytes, expected a table of text.")
+    first = text.partition("\n")[0]
+    mark = max(",;\t", key=first.count)
+    header = _rows(first, mark, where)[0] if first.strip() else []
+    if not header or len({name.strip() for name in header}) < len(header) or "" in (name.strip() for name in header):
+        raise RawFormatError(f"{where}: the first line names the columns, each once; found '{first[:80]}'.")
+    header = [name.strip() for name in header]
+    _check_rows(text, mark, len(header), where)
+    wanted = numeric(header)
+    types = {name: "float64" if name in wanted else "str" for name in header}
+    try:
+        found: pd.DataFrame = pd.read_csv(
+            io.StringIO(text), sep=mark, header=0, names=header, dtype=types, keep_default_na=False,
+            na_values=dict.fromkeys(wanted, _BLANK), **_PRECISE, skipinitialspace=True,
+            index_col=False,
+        )  # fmt: skip
+        return found
+    except (ValueError, OverflowError, pd.errors.ParserError) as error:
+        raise RawFormatError(
+            f"{where}: {str(error)[:120]}, expected numbers in {', '.join(list(wanted)[:3])}."
+        ) from error
+
+
+def _check_rows(text: str, mark: str, count: int, where: str) -> None:
+    """Every row must have as many cells as the header."""
+    if '"' in text:
+        for line, row in enumerate(_rows(text, mark, where), 1):
+            if row and len(row) != count:
+                raise RawFormatError(f"{where}, row {line}: {len(row)} cells, expected {count} as in the header.")
+        return
+    for line, row_text in enumerate(text.splitlines(), 1):
+        if row_text.strip() and row_text.count(mark) != count - 1:
+            found = row_text.count(mark) + 1
+            raise RawFormatError(f"{where}, line {line}: {found} cells, expected {count} as in the header. Is it cut?")
+    if text.count("\n") * count > _CELLS:
+        raise RawFormatError(f"{where}: more than {_CELLS} cells. Cut the table into several files.")
+
+
+def _rows(text: str, mark: str, where: str) -> list[list[str]]:
+    """Rows with quoted cells."""
+    try:
+        return list(csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True))
+    except csv.Error as error:
+        raise RawFormatError(f"{where}: not a table: {error}.") from error
+
+
+def _parquet(data: bytes, where: str) -> pd.DataFrame:
+    """A table of columns."""
+    try:
+        file = pq.ParquetFile(io.BytesIO(data))
+        meta = file.metadata
+        size = sum(meta.row_group(group).total_byte_size for group in range(meta.num_row_groups))
+        if size > _INFLATED or meta.num_rows * meta.num_columns > _CELLS:
+            raise RawFormatError(f"{where}: unpacks to {size} bytes of {meta.num_rows} rows, more than expected.")
+        names, types = file.schema_arrow.names, file.schema_arrow.types
+        nested = [name for name, kind in zip(names, types, strict=True) if pa.types.is_nested(kind)]
+        if nested:
+            raise RawFormatError(f"{where}: the column '{nested[0]}' holds lists, expected one value a cell.")
+        found: pd.DataFrame = file.read().to_pandas()
+        return found
+    except (pa.ArrowException, OSError, ValueError) as error:
+        if isinstance(error, RawFormatError):
+            raise
+        raise RawFormatError(f"{where}: not a Parquet file: {str(error)[:120]}.") from error
+
+
+def _as_numbers(column: "pd.Series[Any]", name: str, where: str) -> "pd.Series[Any]":
+    """A column of a Parquet file as numbers."""
+    try:
+        return pd.to_numeric(column, errors="raise").astype("float64")
+    except (TypeError, ValueError) as error:
+        raise RawFormatError(f"{where}: the column '{name}' holds no numbers: {str(error)[:80]}.") from error
+
+
+def _wide(rows: pd.DataFrame, card: Card, options: Options, where: str) -> Clip:
+    """A clip whose rows are poses."""
+    joints, channels = len(card.layout.joints), len(card.channels)
+    names = coordinates(list(rows.columns), card, options, where)
+    values = _rounded(rows[names].to_numpy(np.float64), where)
+    keypoints = values[:, : joints * channels].reshape(len(rows), joints, channels)
+    score = values[:, joints * channels :] if options.score else None
+    if options.frame in rows:
+        frame = _whole(rows[options.frame].to_numpy(np.float64), options.frame, where) - options.first_frame
+    else:
+        frame = np.arange(len(rows))
+    return _clip(keypoints, frame, _people(rows, options, where), score, options)
+
+
+def _long(rows: pd.DataFrame, card: Card, options: Options, where: str) -> Clip:
+    """A clip whose rows are joints."""
+    if options.frame not in rows:
+        raise RawFormatError(f"{where}: no column '{options.frame}' (options.frame), which a table of joints needs.")
+    joint = _joints(rows[options.joint].to_numpy(str), card, where)
+    frame = _whole(rows[options.frame].to_numpy(np.float64), options.frame, where) - options.first_frame
+    person = _people(rows, options, where)
+    pairs, pose = np.unique(np.stack([frame, person]), axis=1, return_inverse=True)
+    pose = pose.reshape(-1)
+    if len(np.unique(pose * len(card.layout.joints) + joint)) < len(rows):
+        raise RawFormatError(
+            f"{where}: a joint comes twice in one frame of one person. Is options.id or options.person another column?"
+        )
+    names = coordinates(list(rows.columns), card, options, where)
+    values = _rounded(rows[names].to_numpy(np.float64), where)
+    keypoints = np.full((pairs.shape[1], len(card.layout.joints), len(card.channels)), np.nan, np.float32)
+    keypoints[pose, joint] = values[:, : len(card.channels)]
+    score = None
+    if options.score:
+        score = np.full(keypoints.shape[:2], np.nan, np.float32)
+        score[pose, joint] = values[:, -1]
+    return _clip(keypoints, pairs[0], pairs[1], score, options)
+
+
+def _clip(
+    keypoints: Float32[np.ndarray, "poses joints channels"],
+    frame: Int64[np.ndarray, " poses"],
+    person: Int64[np.ndarray, " poses"],
+    score: Float32[np.ndarray, "poses joints"] | None,
+    options: Options,
+) -> Clip:
+    """Poses as a clip that ends with the last frame that has one."""
+    if options.missing == "zero":
+        keypoints = np.where((keypoints == 0).all(axis=-1, keepdims=True), np.float32(np.nan), keypoints)
+    return Clip(keypoints, frame, person, score, int(frame.max()) + 1)
+
+
+def _people(rows: pd.DataFrame, options: Options, where: str) -> Int64[np.ndarray, " rows"]:
+    """Who each row is of; -1 where nobody says."""
+    if options.person not in rows:
+        return np.full(len(rows), -1, np.int64)
+    return _whole(rows[options.person].to_numpy(np.float64), options.person, where)
+
+
+def _joints(names: np.ndarray, card: Card, where: str) -> Int64[np.ndarray, " rows"]:
+    """Which joint each row is of, by its name or its number."""
+    known = {normal(name): place for place, name in enumerate(card.layout.joints)}
+    known = {str(place): place for place in known.values()} | known
+    different, inverse = np.unique(names, return_inverse=True)
+    strange = [name for name in different.tolist() if normal(name) not in known]
+    if strange:
+        hint = nearest(strange[0][:40], card.layout.joints)
+        raise RawFormatError(f"{where}: the layout '{card.layout.name}' has no joint '{strange[0][:40]}'. {hint}")
+    return np.array([known[normal(name)] for name in different.tolist()], np.int64)[inverse]
+
+
+def _whole(values: np.ndarray, name: str, where: str) -> Int64[np.ndarray, " rows"]:
+    """Numbers of frames or people."""
+    wrong = ~(np.abs(values) < 2**53) | (values != np.floor(values))
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise RawFormatError(f"{where}, row {row + 1}: '{name}' is {values[row]:g}, expected a whole number.")
+    return values.astype(np.int64)
+
+
+def _rounded(values: np.ndarray, where: str) -> Float32[np.ndarray, "rows columns"]:
+    """Coordinates as float32."""
+    with np.errstate(over="ignore"):
+        found: np.ndarray = values.astype(np.float32)
+    if np.isinf(found).any():
+        row, column = np.argwhere(np.isinf(found))[0].tolist()
+        raise RawFormatError(f"{where}, row {row + 1}: {values[row, column]:g}, expected a finite number.")
+    return found
