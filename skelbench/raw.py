@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol, TypeVar, runtime_checkable
 
+import numpy as np
+from jaxtyping import Float32
+
 from skelbench.sample import MetaValue
 
 Parsed = TypeVar("Parsed")
@@ -17,6 +20,16 @@ class RawItem:
     paths: tuple[str, ...]  # members of the source, as `RawSource.paths` names them
     meta: Mapping[str, MetaValue] = field(default_factory=dict)  # what the name says
     reject: str | None = None  # why it cannot become a sample, where names alone show it
+
+
+@dataclass(frozen=True, eq=False)
+class Feature:
+    """What is known of samples beside their poses: a text or a vector each, written by somebody or computed before."""
+
+    name: str  # of the table: letters, digits, - and _
+    ids: tuple[str, ...]  # samples, each once
+    values: tuple[str, ...] | Float32[np.ndarray, "samples features"]  # of each
+    source: str  # who wrote or computed it, as far as the raw data say
 
 
 @runtime_checkable  # the types of arguments are checked in every test
