@@ -169,6 +169,7 @@ def _parser(raw: RawSource, path: str, card: Card, options: own.Options) -> Call
     """What makes the clips of a file of its bytes."""
 
     def clips_of_own_file(data: bytes) -> Mapping[str, own.Clip]:
+        """The clips by id; its name is that of what is kept."""
         where, name = raw.where(path), names.file_name(path)
         if name.lower().endswith(_TABLES):
             used = partial(own_tables.columns_used, card=card, options=options, where=where)
@@ -233,6 +234,7 @@ def _labels(raw: RawSource, options: own.Options) -> Rows:
     path = _member(raw, options.labels, "labels")
 
     def rows_of_own_labels(data: bytes) -> Rows:
+        """The rows by id."""
         where = raw.where(path)
         table = own_tables.frame_of(data, path, lambda header: {}, where)
         column = next((name for name in (options.id, *_AROUND[:1], "sample_id") if name in table.columns), None)

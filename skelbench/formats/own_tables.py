@@ -17,9 +17,8 @@ from skelbench.errors import RawFormatError, nearest
 from skelbench.formats.own import Clip, Options, fields_error, normal, text_of
 
 _BLANK = ["", "nan", "NaN", "NAN", "NA", "null", "None"]  # cells without a number
-_PRECISE: dict[str, Any] = (
-    {} if pd.__version__.partition(".")[0] >= "3" else {"float_precision": "round_trip"}
-)  # later ones always are
+# Later versions always read every digit.
+_PRECISE: dict[str, Any] = {} if pd.__version__.partition(".")[0] >= "3" else {"float_precision": "round_trip"}
 _CELLS = 1 << 28  # most cells of one table: two gigabytes as numbers
 _INFLATED = 1 << 31  # bytes that a Parquet file may unpack to
 
