@@ -7,7 +7,6 @@ Source: SDOlivia/FineGym, README.md; jhong93/vpd, finegym/util.py.
 """
 
 import re
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 
 from skelbench.card import Card
 from skelbench.errors import RawFormatError
-from skelbench.formats import names, numpy_files, pyskl
+from skelbench.formats import lists, names, numpy_files, pyskl
 from skelbench.raw import RawItem, RawSource
 from skelbench.sample import Sample
 
@@ -25,7 +24,6 @@ ELEMENT = re.compile(
 )
 BARE = re.compile(r"([\w-]{11})_(\d{6}_\d{6})_(\d{4}_\d{4})", re.ASCII)
 _POSES = (".pkl", ".npz", ".npy")
-_LARGEST_LIST = 1 << 24  # bytes, unpacked; the longest official one has 1.3 million
 
 
 @dataclass(frozen=True)
@@ -187,18 +185,7 @@ def _listed(raw: RawSource, card: Card) -> dict[str, _Listed]:
 def _lines(raw: RawSource, path: str, classes: int) -> Iterator[tuple[str, int]]:
     """Ids and labels of one list."""
     where = raw.where(path)
-
-    def text(data: bytes) -> str:
-        """The list, unpacked where it is packed."""
-        try:
-            plain = zlib.decompressobj(31).decompress(data, _LARGEST_LIST + 1) if path.endswith(".gz") else data
-            if len(plain) > _LARGEST_LIST:
-                raise RawFormatError(f"{where}: more than {_LARGEST_LIST} bytes, expected a list of elements.")
-            return plain.decode("utf-8-sig")
-        except (zlib.error, UnicodeDecodeError) as error:
-            raise RawFormatError(f"{where}: no text: {error}.") from error
-
-    for number, line in enumerate(raw.once(path, text).splitlines(), 1):
+    for number, line in enumerate(lists.lines(raw, path), 1):
         fields = line.split()
         if not fields:
             continue
