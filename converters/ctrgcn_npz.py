@@ -159,7 +159,7 @@ def _block(clip: np.ndarray, joints: int, channels: int, where: str) -> padded.B
     numbers = int(np.prod(clip.shape[1:]))
     if not numbers or numbers % (joints * channels) or (clip.ndim == 4 and clip.shape[2:] != (joints, channels)):
         raise RawFormatError(
-            f"{where}: {clip.shape[1:]} numbers a frame, expected persons of {joints} joints x {channels} channels."
+            f"{where}: {clip.shape[1:]} numbers a frame, expected persons of {joints} joints x {channels} numbers."
         )
     with np.errstate(over="ignore"):
         return clip.reshape(len(clip), -1, joints, channels).astype(np.float32)

@@ -12,7 +12,7 @@ import math
 import re
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from io import BufferedIOBase
+from io import BufferedIOBase, BytesIO
 from typing import Any, NoReturn
 
 import numpy as np
@@ -104,6 +104,13 @@ def dump(value: object, file: BufferedIOBase) -> None:
     file.write(b"\x80\x03")
     _dump(value, file)
     file.write(b".")
+
+
+def dumps(value: object) -> bytes:
+    """The same as bytes; raises like `dump`."""
+    file = BytesIO()
+    dump(value, file)
+    return file.getvalue()
 
 
 class Stream:
