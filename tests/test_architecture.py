@@ -14,6 +14,8 @@ FLOW = [
     "sources",
     "store",
     "convert",
+    "protocols",
+    "look",
     "split",
     "subset",
     "prepare",

@@ -45,7 +45,7 @@ class Options(BaseModel, frozen=True, extra="forbid"):
     axes: str = "TVC"  # arrays: N samples, M persons, T frames, V joints, C channels; D is V and C in one
     array: str = ""  # arrays: the key of the poses; empty where there is but one that fits
     missing: Literal["nan", "zero"] = "nan"  # whether a joint with all coordinates 0 is missing too
-    splits: dict[str, dict[str, Any]] = {}  # see `skelbench.split.OwnSplit`
+    splits: dict[str, dict[str, Any]] = {}  # see `skelbench.protocols.OwnSplit`
 
 
 @dataclass(frozen=True, eq=False)
