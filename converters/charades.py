@@ -1,0 +1,185 @@
+"""Charades: videos of daily activities with overlapping actions; the poses are the user's own detector's."""
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from io import StringIO
+
+import numpy as np
+
+from skelbench.card import Card
+from skelbench.errors import RawFormatError
+from skelbench.formats import intervals, names
+from skelbench.formats.detections import Detections
+from skelbench.formats.intervals import Number, Video
+from skelbench.raw import RawItem, RawSource
+from skelbench.sample import MetaValue, Sample
+
+NAME = re.compile(r"(?P<name>[A-Z0-9]{5})(?:_[A-Za-z0-9]+)?\.(?:json|np[yz])", re.ASCII)
+EXPECTED = "a video's five capitals and digits, such as 7UPGT.json"
+MERGED = re.compile(r"charades\.json(?:\.gz)?", re.ASCII)  # the annotation of the detection papers
+TABLES = re.compile(r"Charades_v1_(?P<part>train|test)\.csv", re.ASCII)  # the owner's
+ACTION = re.compile(r"c(\d{3}) (\d{1,6}(?:\.\d{1,6})?) (\d{1,6}(?:\.\d{1,6})?)", re.ASCII)
+NEAR = 1e-6  # of a frame: what seconds lose when they are written
+
+
+def plan(raw: RawSource, card: Card) -> Iterator[RawItem]:
+    """Name the videos of a source.
+
+    Args:
+        raw: A folder or archive with a file of poses for each video, and annotations of all: the owner's two tables, or
+            `charades.json`.
+        card: Of the set.
+
+    Yields:
+        One item a video: its poses, then all annotations. Files with another name, and videos without poses, are
+        rejects.
+
+    Raises:
+        RawFormatError: If an annotation is not what the format says.
+    """
+    lists = _lists(raw)
+    listed = {name: path for path in lists for name in _videos(raw, path, card)}
+    found = set[str]()
+    files = (path for ending in (".json", ".npy", ".npz") for path in names.members(raw, ending))
+    for path in sorted(path for path in files if path not in lists):
+        match = NAME.fullmatch(names.file_name(path))
+        if match is None:
+            yield RawItem(names.stem(path), (path,), reject=f"the name '{names.stem(path)}' is not {EXPECTED}")
+            continue
+        name = match["name"]
+        twice = f"a second file of poses of {name}" if name in found else None
+        found.add(name)
+        yield RawItem(name, (path, *lists), {"take": name}, twice)
+    for name in sorted(listed.keys() - found):
+        yield RawItem(name, (listed[name],), reject="annotated, but there is no file of its poses")
+
+
+def read(raw: RawSource, item: RawItem, card: Card) -> Sample:
+    """Read one video.
+
+    Args:
+        raw: The source that was planned.
+        item: A video of it.
+        card: Joints, classes, and frames a second of the poses.
+
+    Returns:
+        The detections of every frame. An action lasts from the first frame at or after its start to the last before its
+        end, within the video. Without an annotation every class is unknown.
+
+    Raises:
+        RawFormatError: If a file is not what the format says, or two annotations contradict each other.
+    """
+    found = intervals.poses(raw, item.paths[0], card)
+    said = [video for path in item.paths[1:] if (video := _videos(raw, path, card).get(item.sample_id)) is not None]
+    if len({(video.subset, video.actions) for video in said}) > 1:
+        raise RawFormatError(f"{', '.join(map(raw.where, item.paths[1:]))}: contradict each other on {item.sample_id}.")
+    video = said[0] if said else None
+    shown, left_out = intervals.segments(video.actions if video else (), partial(_between, card.fps), found.n_frames)
+    meta: dict[str, MetaValue] = {**item.meta, "left_out": left_out}
+    return Sample(
+        sample_id=item.sample_id,
+        n_frames=found.n_frames,
+        frame=found.frame,
+        person=found.person,
+        keypoints=found.keypoints,
+        score=found.score,
+        targets={"label": intervals.labels(shown if video else None, len(card.targets["label"].classes))},
+        segments=shown,
+        meta=meta if video is None else {**meta, "part": video.subset, "seconds": video.duration},
+    )
+
+
+def write(sample: Sample, card: Card) -> Iterator[tuple[str, bytes]]:
+    """Write a video's poses, the inverse of `read`; its actions are in the file of `write_shared`.
+
+    Args:
+        sample: Detections in the order of their frames, with scores.
+        card: Its `options.poses` names the form.
+
+    Yields:
+        The path and content of one file.
+
+    Raises:
+        ValueError: If the form cannot say what the sample holds.
+    """
+    if sample.score is None:
+        raise ValueError(f"{sample.sample_id}: detections have scores.")
+    found = Detections(sample.n_frames, sample.frame, sample.person, sample.keypoints, sample.score)
+    yield f"{card.options['folder']}/{sample.sample_id}.json", intervals.render_poses(found, card)
+
+
+def write_shared(samples: Iterable[Sample], card: Card) -> Iterator[tuple[str, bytes]]:
+    """Write the annotations of all videos.
+
+    Args:
+        samples: Their poses are not needed.
+        card: Its frames a second count.
+
+    Yields:
+        Path and content of one file; videos whose classes are unknown are not in it.
+    """
+    videos = {
+        sample.sample_id: Video(
+            str(sample.meta["part"]),
+            float(sample.meta["seconds"]),
+            (
+                *((label, start / card.fps, end / card.fps) for start, end, label in sample.segments),
+                *([(0, 0.0, 0.0)] * int(sample.meta["left_out"])),
+            ),
+        )
+        for sample in samples
+        if sample.targets["label"] != intervals.labels(None, len(card.targets["label"].classes))
+    }
+    if videos:
+        yield "charades.json", intervals.render_annotations(videos)
+
+
+def settle(sample: Sample, card: Card) -> Sample:
+    """The nearest sample that the files can hold: as many seconds as frames."""
+    return replace(sample, meta={**sample.meta, "seconds": sample.n_frames / card.fps})
+
+
+def _between(fps: float, start: Number, end: Number) -> tuple[int, int]:
+    """The first frame at or after a start, and at or after an end."""
+    return int(np.ceil(start * fps - NEAR)), int(np.ceil(end * fps - NEAR))
+
+
+def _lists(raw: RawSource) -> list[str]:
+    """The files that annotate all videos."""
+    known = (path for ending in (".json", ".json.gz", ".csv") for path in names.members(raw, ending))
+    wanted = (path for path in known if any(form.fullmatch(names.file_name(path)) for form in (MERGED, TABLES)))
+    return sorted(wanted)
+
+
+def _videos(raw: RawSource, path: str, card: Card) -> Mapping[str, Video]:
+    """The annotations of a file of many videos."""
+    table = TABLES.fullmatch(names.file_name(path))
+    classes, where = len(card.targets["label"].classes), raw.where(path)
+    if table is None:
+        return raw.once(path, lambda data: intervals.annotations(data, classes, where))
+    subset = intervals.SUBSETS[table["part"] == "test"]
+    return raw.once(path, lambda data: _table(data, subset, classes, where))
+
+
+def _table(data: bytes, subset: str, classes: int, where: str) -> Mapping[str, Video]:
+    """The owner's table of one part: columns id, actions and length among others."""
+    found = {}
+    try:
+        rows = csv.DictReader(StringIO(data.decode("utf-8-sig")), strict=True)
+        for number, row in enumerate(rows, 2):
+            name, said, length = (row.get(column) or "" for column in ("id", "actions", "length"))
+            actions = [ACTION.fullmatch(one.strip()) for one in said.split(";") if one.strip()]
+            wrong = [one for one in actions if one is None or int(one[1]) >= classes]
+            if wrong or not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", length.strip(), re.ASCII):
+                raise RawFormatError(
+                    f"{where}, line {number}: video {name[:20]!r}, length {length[:20]!r}, actions {said[:60]!r}; "
+                    "expected seconds, and 'cNNN start end;...'."
+                )
+            told = tuple((int(one[1]), float(one[2]), float(one[3])) for one in actions if one)
+            found[name] = Video(subset, float(length), told)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise RawFormatError(f"{where}: no table of text: {error}.") from error
+    return found
