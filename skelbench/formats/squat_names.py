@@ -37,7 +37,7 @@ def plan(raw: RawSource, card: Card, suffixes: Sequence[str]) -> Iterator[RawIte
     found: dict[str, list[RawItem]] = defaultdict(list)
     for suffix in suffixes:
         for path in names.members(raw, suffix):
-            item = _item(path, card)
+            item = _item(path, raw.where(path), card)
             found[item.sample_id].append(item)
     for sample_id, items in found.items():
         alone = len({item.meta.get("problem") for item in items if item.reject is None}) < 2
@@ -46,12 +46,12 @@ def plan(raw: RawSource, card: Card, suffixes: Sequence[str]) -> Iterator[RawIte
             yield replace(item, sample_id=unique, meta=_of_take(item.meta, unique))
 
 
-def _item(path: str, card: Card) -> RawItem:
-    """One file by its name and folder."""
+def _item(path: str, where: str, card: Card) -> RawItem:
+    """One file by its name, and the nearest folder of its full path that names defects."""
     sample_id, match = names.stem(path), _NAME.fullmatch(names.file_name(path))
     if match is None:
         return RawItem(sample_id, (path,), reject=f"the name '{sample_id}' is not {_EXPECTED}")
-    known = (_canonical(part, card) for part in reversed(path.split("/")[:-1]))
+    known = (_canonical(part, card) for part in reversed(where.split("/")[:-1]))
     problem = next((name for name in known if name), "")
     named = match["problem"] and _canonical(match["problem"], card)
     if not problem or (match["problem"] and named != problem):
@@ -86,7 +86,7 @@ def folder(sample: Sample, card: Card) -> str:
 def settle(sample: Sample, card: Card) -> Sample:
     """A sample of one whole pose in every frame, with the labels of its folder."""
     path = f"{sample.meta['problem']}/{sample.sample_id}.json"
-    meta = _of_take(_item(path, card).meta, sample.sample_id)
+    meta = _of_take(_item(path, path, card).meta, sample.sample_id)
     keypoints = sample.keypoints.copy()
     keypoints[np.isnan(keypoints).any(axis=(1, 2))] = np.nan
     return replace(sample, keypoints=keypoints, meta=meta, targets=targets(meta, card))

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from skelbench.errors import RawFormatError
 from skelbench.formats import numpy_files, pairwise
 from skelbench.raw import RawItem
 from skelbench.sample import Sample
+from skelbench.sources.source import open_source
 from skelbench.synthetic.body import body_of, move
 from skelbench.synthetic.motion import action_of, angles, style_of
 from skelbench.synthetic.raw import InMemory
@@ -125,6 +127,14 @@ def test_the_folder_says_the_defects(folder: str, expected: tuple[int, ...]) -> 
     assert sample.targets == {"defects": expected}
     assert (sample.meta["date"], sample.meta["problems"]) == ("1108", sum(expected))
     assert sample.meta["counted"] == int(folder != "bad_toe")
+
+
+def test_one_folder_alone_still_says_its_defect(tmp_path: Path) -> None:
+    path = tmp_path / PATH
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(rows(body(2))))
+    (item,) = MODULE.plan(open_source([path.parent], max_file=1 << 20), CARD)
+    assert (item.reject, item.meta["problem"]) == (None, "bad_shallow")
 
 
 def test_names_that_do_not_fit_are_rejects() -> None:
