@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ from typing import TypeVar, TypeVarTuple
 
 Given = TypeVarTuple("Given")
 Result = TypeVar("Result")
+Piece = TypeVar("Piece")
+
+_AHEAD = 3  # pieces under way, for each process; as many again wait to be taken
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,51 @@ class Crew:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
+def work_through(
+    pieces: Iterator[Piece], here: Callable[[Piece], Result], there: Callable[[Piece], Result], helpers: Crew
+) -> Iterator[Result]:
+    """Do pieces of work, in this process and in those of a crew.
+
+    The others are kept busy; what is done is taken in order, and while the next is not done this process does a piece.
+
+    Args:
+        pieces: Of the work.
+        here: Does a piece in this process.
+        there: Does it in another one; pieces, results and this are pickled.
+        helpers: The others; may be none.
+
+    Yields:
+        The results, in the order of the pieces; only a few are held at once.
+
+    Raises:
+        BrokenProcessPool: If one of the others dies.
+    """
+    waiting: deque[Future[Result]] = deque()
+    while True:
+        while sum(not piece.done() for piece in waiting) < helpers.count * _AHEAD:
+            piece = next(pieces, None)
+            if piece is None:
+                break
+            waiting.append(helpers.submit(there, piece))
+        piece = None
+        if not (waiting and waiting[0].done()) and len(waiting) < (helpers.count + 1) * _AHEAD:
+            piece = next(pieces, None)
+        if piece is not None:
+            waiting.append(_finished(here(piece)))
+        elif waiting:
+            yield waiting[0].result()
+            waiting.popleft()
+        else:
+            return
+
+
+def _finished(result: Result) -> "Future[Result]":
+    """Work that was done here, as if by another process."""
+    done: Future[Result] = Future()
+    done.set_result(result)
+    return done
+
+
 @contextmanager
 def crew(count: int) -> Iterator[Crew]:
     """Have processes that no interrupt reaches; when they are left early their work is dropped.
@@ -43,7 +92,7 @@ def crew(count: int) -> Iterator[Crew]:
     other thread runs in it; see `way_to_start`. They end when it ends, even by a kill.
 
     Args:
-        count: How many, besides this one.
+        count: How many, besides this one; none where it is not above 0.
 
     Yields:
         What hands out the work; a process that dies makes its futures raise `BrokenProcessPool`.
@@ -52,7 +101,7 @@ def crew(count: int) -> Iterator[Crew]:
     context = multiprocessing.get_context(way_to_start())
     pool = ProcessPoolExecutor(max(count, 1), context, initializer=_start)
     try:
-        yield Crew(count, pool)
+        yield Crew(max(count, 0), pool)
     except BaseException:
         _stop(set(multiprocessing.active_children()) - before)
         raise

@@ -5,10 +5,10 @@ import logging
 import os
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -19,7 +19,7 @@ from skelbench import registry
 from skelbench.card import Card
 from skelbench.convert.planning import Converter
 from skelbench.convert.staging import PART_ITEMS, Chunk
-from skelbench.crew import Crew
+from skelbench.crew import Crew, work_through
 from skelbench.errors import RawFormatError, StoreError
 from skelbench.raw import RawItem
 from skelbench.sample import Sample
@@ -32,7 +32,6 @@ log = logging.getLogger(__name__)
 
 _CHUNK_ITEMS = 32  # items that a process gets at once
 _CHUNK_BYTES = 16 << 20  # or fewer, when they are large
-_AHEAD = 3  # chunks under way, for each process; as many again wait to be taken
 _FEW = 1000  # items below which starting processes takes longer than it saves
 _LONGEST_REASON = 500  # characters
 _BUGS_SAID = 5  # errors of the converter that are logged one by one; all are rejects
@@ -158,48 +157,31 @@ def read_items(
         chunks.close()
 
 
-Waiting: TypeAlias = "tuple[list[RawItem], Future[Chunk]]"
-
-
 def _read_together(
     pieces: Iterator[list[RawItem]], opened: Opened, workplace: Workplace, helpers: Crew
 ) -> Generator[Chunk, None, None]:
-    """Keep the other processes busy, take what they have done in order, and read here while the next is not done."""
-    waiting: deque[Waiting] = deque()
+    """Read here and in other processes."""
+    begun: deque[list[RawItem]] = deque()
+
+    def noted() -> Iterator[list[RawItem]]:
+        """The same pieces; those that are begun and not yet done are known."""
+        for piece in pieces:
+            begun.append(piece)
+            yield piece
+
     _OPEN[workplace] = opened  # for the copies of this process
     try:
-        while True:
-            while sum(not done.done() for _, done in waiting) < helpers.count * _AHEAD:
-                piece = next(pieces, None)
-                if piece is None:
-                    break
-                waiting.append((piece, helpers.submit(_read_there, workplace, piece)))
-            if not waiting:
-                return
-            piece = None
-            if not waiting[0][1].done() and len(waiting) < (helpers.count + 1) * _AHEAD:
-                piece = next(pieces, None)
-            if piece is not None:
-                waiting.append((piece, _finished(read_chunk(*opened, piece))))
-            else:
-                yield waiting[0][1].result()
-                waiting.popleft()
+        for chunk in work_through(noted(), partial(read_chunk, *opened), partial(_read_there, workplace), helpers):
+            begun.popleft()
+            yield chunk
     except BrokenProcessPool as error:
-        first = waiting[0][0][0].sample_id if waiting else "?"
-        last = waiting[-1][0][-1].sample_id if waiting else "?"
+        first, last = (begun[0][0].sample_id, begun[-1][-1].sample_id) if begun else ("?", "?")
         raise StoreError(
             f"A worker process died while reading one of '{first}' to '{last}': out of memory, killed, or a crash "
             "in the converter. The same command goes on from what is staged; --workers 1 needs the least memory."
         ) from error
     finally:
         _OPEN.pop(workplace, None)
-
-
-def _finished(chunk: Chunk) -> "Future[Chunk]":
-    """Work that was done here, as if by another process."""
-    done: Future[Chunk] = Future()
-    done.set_result(chunk)
-    return done
 
 
 def _read_there(workplace: Workplace, items: list[RawItem]) -> Chunk:

@@ -3,20 +3,31 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
+from skelbench.crew import crew, work_through
+from skelbench.errors import RunError
 from skelbench.prepare.cache import CacheError, publish, read_arrays, write_arrays
 from skelbench.prepare.prepared import Prepared
 from skelbench.prepare.run import check_prepare, mappings_of, prepared_layout, preparer
 from skelbench.sample import Sample
-from skelbench.store.reader import Store
+from skelbench.store.reader import Store, open_store
 
 log = logging.getLogger(__name__)
+
+_TOGETHER = 64  # samples that a process gets at once
+_MANY = 2000  # samples from which on more processes are worth their start
+
+_OPEN: dict[Path, Store] = {}  # what this process has open; a copy of it finds here what it needs not open again
 
 _FEW = 8  # fewer samples than the store's over this are prepared alone, without preparing (and caching) the rest
 
@@ -57,13 +68,12 @@ def pack(samples: Iterable[Prepared], channels: int, joints: int) -> PreparedSet
     Returns:
         The set, in the same order.
     """
-    rows: list[np.ndarray] = []
-    shape, seen = _flatten(samples, rows.append)
-    rows.append(_missing(channels, joints))
-    return _indexed(np.concatenate(rows), shape, seen)
+    return _gathered([_flat(list(samples), channels, joints)], channels, joints)
 
 
-def prepare_set(store: Store, indices: Sequence[int], steps: Sequence[str], cache: Path | None) -> PreparedSet:
+def prepare_set(
+    store: Store, indices: Sequence[int], steps: Sequence[str], cache: Path | None, *, workers: int | None = None
+) -> PreparedSet:
     """Prepare some samples of a store, or take them from the cache.
 
     The cache holds whole stores, so that parts, protocols and folds share one file; a few samples of a large store
@@ -76,6 +86,7 @@ def prepare_set(store: Store, indices: Sequence[int], steps: Sequence[str], cach
         indices: Places of the samples in the store.
         steps: A prepare list.
         cache: A folder for prepared sets, made where it is missing; None prepares in memory.
+        workers: Processes, this one among them; None takes as many as pay off.
 
     Returns:
         The samples in the order of `indices`; rows from the cache are a private memory map.
@@ -86,7 +97,7 @@ def prepare_set(store: Store, indices: Sequence[int], steps: Sequence[str], cach
         StoreError: If the store is damaged.
     """
     listed = check_prepare(steps)
-    row = len(store.card.channels), len(prepared_layout(listed, store.card.layout).joints)
+    row = _row(store, listed)
     places = np.asarray(indices, np.int64)
     folder = None if cache is None else cache / f"{store.info.name}-{_key(store, listed)[:24]}"
     if folder is not None:
@@ -96,40 +107,93 @@ def prepare_set(store: Store, indices: Sequence[int], steps: Sequence[str], cach
             log.debug("%s", error)
         if len(places) * _FEW > len(store):
             try:
-                return _cached(store, listed, folder, row).select(places)
+                return _cached(store, listed, folder, workers).select(places)
             except (OSError, CacheError) as error:  # also where it was deleted the moment it was written
                 log.warning("%s: cannot keep the prepared set (%s); it is prepared in memory each time.", cache, error)
-    make = preparer(listed, store.card.layout)
-    return pack((make(store[int(place)]) for place in places), *row)
+    return _gathered(list(_prepared(store, places, listed, workers)), *row)
 
 
-def _cached(store: Store, steps: Sequence[str], folder: Path, row: tuple[int, int]) -> PreparedSet:
-    """Prepare a whole store into a cache entry of rows of so many channels and joints."""
+def _cached(store: Store, steps: tuple[str, ...], folder: Path, workers: int | None) -> PreparedSet:
+    """Prepare a whole store into a cache entry."""
     log.info("Preparing %d samples of %s: %s.", len(store), store.info.name, ", ".join(steps))
-    make: Callable[[Sample], Prepared] = preparer(steps, store.card.layout)
+    channels, joints = _row(store, steps)
+    nothing = _flat([], channels, joints)
 
     def fill(write: Callable[[np.ndarray], None]) -> tuple[np.ndarray, np.ndarray]:
-        """Prepare and write sample by sample; memory holds one at a time."""
-        shape, seen = _flatten((make(sample) for sample in store), write)
-        write(_missing(*row))
-        return shape, seen
+        """Prepare and write some samples after the others; memory holds a few of them."""
+        shapes, seen = [nothing.shape], [nothing.seen]
+        for some in _prepared(store, np.arange(len(store)), steps, workers):
+            write(some.rows)
+            shapes.append(some.shape)
+            seen.append(some.seen)
+        write(_missing(channels, joints))
+        return np.concatenate(shapes), np.concatenate(seen)
 
     temporary = write_arrays(folder, fill)
-    arrays = read_arrays(temporary, row)  # mapped before it may be moved or deleted by others
-    publish(temporary, folder, row)
+    arrays = read_arrays(temporary, (channels, joints))  # mapped before it may be moved or deleted by others
+    publish(temporary, folder, (channels, joints))
     return _indexed(*arrays)
 
 
-def _flatten(samples: Iterable[Prepared], write: Callable[[np.ndarray], None]) -> tuple[np.ndarray, np.ndarray]:
-    """Write the rows of all samples; return (samples, 2) persons and frames, and which persons are seen."""
-    shapes: list[tuple[int, ...]] = []
-    seen: list[np.ndarray] = []
-    for sample in samples:
-        shapes.append(sample.keypoints.shape[:2])
-        seen.append(np.asarray(sample.known.any((1, 2))))
-        rows = sample.keypoints.reshape(-1, *sample.keypoints.shape[2:])
-        write(np.ascontiguousarray(rows.transpose(0, 2, 1)))  # joints last, as encoders read them
-    return np.array(shapes, np.int64).reshape(-1, 2), np.concatenate([np.zeros(0, bool), *seen])
+class _Flat(NamedTuple):
+    """Some prepared samples, end to end."""
+
+    rows: np.ndarray  # (rows, channels, joints)
+    shape: np.ndarray  # (samples, 2) persons and frames
+    seen: np.ndarray  # (persons of all samples,) whether each shows any joint
+
+
+def _prepared(store: Store, places: np.ndarray, steps: tuple[str, ...], workers: int | None) -> Iterator[_Flat]:
+    """Prepare samples, some at a time, in order."""
+    pieces = (places[begin : begin + _TOGETHER] for begin in range(0, len(places), _TOGETHER))
+    count = workers or (len(os.sched_getaffinity(0)) if len(places) >= _MANY else 1)
+    _OPEN[store.path] = store  # for the copies of this process
+    try:
+        with crew(min(count, len(places) // _TOGETHER) - 1) as helpers:
+            here, there = partial(_prepare_some, store, steps), partial(_prepare_there, store.path, steps)
+            yield from work_through(pieces, here, there, helpers)
+    except BrokenProcessPool as error:
+        raise RunError("A process that prepared samples died: out of memory, or killed. Repeat the command.") from error
+    finally:
+        _OPEN.pop(store.path, None)
+
+
+def _prepare_there(path: Path, steps: tuple[str, ...], places: np.ndarray) -> _Flat:
+    """What another process does with some samples."""
+    if path not in _OPEN:
+        _OPEN[path] = open_store(path)
+    return _prepare_some(_OPEN[path], steps, places)
+
+
+def _prepare_some(store: Store, steps: tuple[str, ...], places: np.ndarray) -> _Flat:
+    """Prepare samples of a store."""
+    make: Callable[[Sample], Prepared] = preparer(steps, store.card.layout)
+    return _flat([make(sample) for sample in store.samples(places.tolist())], *_row(store, steps))
+
+
+def _row(store: Store, steps: tuple[str, ...]) -> tuple[int, int]:
+    """Channels and joints of a prepared frame."""
+    return len(store.card.channels), len(prepared_layout(steps, store.card.layout).joints)
+
+
+def _flat(samples: Sequence[Prepared], channels: int, joints: int) -> _Flat:
+    """Put prepared samples end to end, joints last, as encoders read them."""
+    shape = np.array([sample.keypoints.shape[:2] for sample in samples], np.int64).reshape(-1, 2)
+    seen = [np.asarray(sample.known.any((1, 2))) for sample in samples]
+    rows = np.empty((int(shape.prod(1).sum()), channels, joints), np.float32)
+    begin = 0
+    for sample, (persons, frames) in zip(samples, shape.tolist(), strict=True):
+        here = rows[begin : begin + persons * frames]
+        here[:] = sample.keypoints.reshape(-1, joints, channels).transpose(0, 2, 1)
+        begin += len(here)
+    return _Flat(rows, shape, np.concatenate([np.zeros(0, bool), *seen]))
+
+
+def _gathered(parts: Sequence[_Flat], channels: int, joints: int) -> PreparedSet:
+    """One set of all parts, in memory."""
+    parts = [*parts, _flat([], channels, joints)]
+    rows = np.concatenate([*(part.rows for part in parts), _missing(channels, joints)])
+    return _indexed(rows, np.concatenate([part.shape for part in parts]), np.concatenate([part.seen for part in parts]))
 
 
 def _indexed(rows: np.ndarray, shape: np.ndarray, seen: np.ndarray) -> PreparedSet:

@@ -75,8 +75,9 @@ def _byte_findings(path: Path, info: DatasetInfo, progress: Callable[[int], None
 def _shared_out(path: Path, info: DatasetInfo, helpers: Crew | None) -> tuple[range, list["Future[_Checked]"]]:
     """Have all but the first samples checked by others; these samples, and what will become of the rest."""
     count = info.samples
-    parts = 1 if helpers is None or count < _FEW else helpers.count + 1
-    bounds = [count * part // parts for part in range(parts + 1)]
+    others = 0 if helpers is None or count < _FEW else helpers.count
+    shares = 2 * others + 1  # one of them is ours: comparing bytes takes this process as long again
+    bounds = [0, *(count * part // shares for part in range(1, shares + 1, 2))]
     rest = [range(start, stop) for start, stop in itertools.pairwise(bounds[1:])]
     return range(bounds[1]), [] if helpers is None else [helpers.submit(_check, path, places) for places in rest]
 
