@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-_RELEASE = 64 << 20  # bytes of poses after which reading in order gives mapped pages back
+_RELEASE = 8 << 20  # bytes of poses after which reading in order gives mapped pages back
 
 
 def open_store(path: Path) -> "Store":
