@@ -13,7 +13,7 @@ from skelbench.data.cut import Bound, Tracked, bind_clip, clip_frames, cut
 from skelbench.data.draw import Round, bits, salt, sample_keys
 from skelbench.data.ragged import Frames, Presence, Tracks, all_tracks, place, presence, present_tracks
 from skelbench.data.rows import Rows, Seen
-from skelbench.data.samplers import SAMPLERS
+from skelbench.data.samplers import check_sampler, order_of, times_of
 from skelbench.data.streams import check_streams
 from skelbench.data.types import WHOLE, Batch, Clip, DataRecipe, InputSpec, Items, Share
 from skelbench.data.windows import Untrimmed, Windows, check_frames, tile, untrimmed, window_tracks
@@ -46,8 +46,8 @@ def check_recipe(recipe: DataRecipe) -> None:
     """
     check_prepare(recipe.prepare)
     check_streams(recipe.streams)
-    tables = ((recipe.persons, PERSONS, "persons"), (recipe.fill, FILLS, "fill"), (recipe.sampler, SAMPLERS, "sampler"))
-    for word, known, key in tables:
+    check_sampler(recipe.sampler)
+    for word, known, key in ((recipe.persons, PERSONS, "persons"), (recipe.fill, FILLS, "fill")):
         if word not in known:
             raise RecipeError(f"data.{key}: no '{word}'. {nearest(word, known)}")
     for key, clips in (("clips", recipe.clips), ("test_clips", recipe.test_clips)):
@@ -111,6 +111,7 @@ class PartData:
     presence: Presence
     lengths: Int64[np.ndarray, " samples"]  # frames of each sample, 1 where it has none
     keys: Int64[np.ndarray, " meetings"]  # for the draws: of each sample, then of each again for every repetition
+    met: Int64[np.ndarray, " meetings"]  # sample of each
     target: Tensor  # of each sample, on the device; of windows 0, since it hangs on the frames of the clip
     windows: Windows | None = None  # of untrimmed samples: what stands for samples in all of the above
 
@@ -150,8 +151,8 @@ class PartData:
             get as many, the last ones perhaps without a sample.
         """
         turn = Round(seed, stage, epoch)
-        target = self.target.repeat(self.recipe.repeat, *[1] * (self.target.ndim - 1))
-        groups = SAMPLERS[self.recipe.sampler](torch.from_numpy(self.keys), target, turn).numpy()
+        target = self.target[self._on_device(self.met)]
+        groups = order_of(self.recipe.sampler)(torch.from_numpy(self.keys), target, turn).numpy()
         size = max(self.recipe.batch // groups.shape[1], 1)
         clips = self._bound(self.recipe.clips)
         for step in range(self.steps):
@@ -202,7 +203,7 @@ class PartData:
         drawn: bool = True,
     ) -> Batch:
         """Make the batch of some samples; a place beyond the samples is one of them, met again."""
-        keys, places = self.keys[places], places % len(self)
+        keys, places = self.keys[places], self.met[places]
         tracks, sample = self.tracks.of(places)
         shifts = self.windows.shifts(keys, places, turn) if self.windows is not None and drawn else 0 * places
         source, rows = self._rows(tracks, sample, places, keys, shifts)
@@ -302,6 +303,7 @@ def part_data(
     lengths = np.maximum(prepared.frames, 1)
     if items.kind == "frame":
         check_frames(recipe)
+    keys, met = _meetings(items.ids, recipe.repeat * times_of(recipe.sampler, items.target))
     part = PartData(
         spec=spec,
         recipe=recipe,
@@ -310,7 +312,8 @@ def part_data(
         tracks=tracks,
         presence=presence(frames.empty.cpu().numpy(), tracks, lengths),
         lengths=lengths,
-        keys=_keys(items.ids, recipe.repeat),
+        keys=keys,
+        met=met,
         target=torch.from_numpy(np.zeros(1) if items.kind == "frame" else items.target.copy()).to(device),
     )
     if items.kind != "frame":
@@ -331,23 +334,30 @@ def windowed(part: PartData, source: Untrimmed, stride: int) -> PartData:
     """
     windows = tile(source, part.recipe.frames or 1, stride)
     tracks, seen = window_tracks(windows, part.frames, every=part.recipe.persons != "present")
+    keys, met = _meetings(windows.ids, np.full(len(windows.ids), part.recipe.repeat))
     return replace(
         part,
         items=replace(part.items, ids=windows.ids),
         tracks=tracks,
         presence=seen,
         lengths=windows.length,
-        keys=_keys(windows.ids, part.recipe.repeat),
+        keys=keys,
+        met=met,
         target=torch.zeros(len(windows.start), dtype=torch.int64, device=part.device),
         windows=windows,
     )
 
 
-def _keys(ids: Sequence[str], repeat: int) -> Int64[np.ndarray, " meetings"]:
-    """Numbers of samples, then of each again for every repetition."""
+def _meetings(
+    ids: Sequence[str], times: Int64[np.ndarray, " samples"]
+) -> tuple[Int64[np.ndarray, " meetings"], Int64[np.ndarray, " meetings"]]:
+    """Numbers of samples, then of those again that an epoch meets again, and so on; and which samples these are."""
     keys = sample_keys(ids)
-    again = [bits(torch.from_numpy(keys), salt(_AGAIN, number)).numpy() for number in range(1, repeat)]
-    return np.concatenate([keys, *again])
+    again, met = [keys], [np.arange(len(keys))]
+    for number in range(1, int(times.max(initial=1))):
+        met.append(np.flatnonzero(times > number))
+        again.append(bits(torch.from_numpy(keys[met[-1]]), salt(_AGAIN, number)).numpy())
+    return np.concatenate(again), np.concatenate(met)
 
 
 def _stride(size: int) -> int:
