@@ -15,6 +15,7 @@ FLOW = [
     "store",
     "convert",
     "protocols",
+    "draft",
     "look",
     "split",
     "subset",

@@ -23,6 +23,7 @@ Examples:
   skelbench info nw_ucla
   skelbench info lite --dataset nw_ucla
   skelbench info kinect_v2 --figures
+  skelbench info my_recordings --draft my.toml
   skelbench info runs/nw_ucla/xview/lite-supervised-joint --figures
 """
 
@@ -37,24 +38,27 @@ Examples:
     help="Draw it, as PNG and SVG: a run into `figures/` beside its record, a layout into `figures/` here.",
 )
 @click.option("--out", type=PATH, help="With --figures: another folder for them.")
+@click.option("--draft", type=PATH, help="Of data that no set knows: write the draft of a card there.")
 @json_option
-def command(*, name: str, dataset: str | None, recipe: str, figures: bool, out: Path | None, as_json: bool) -> None:
-    """Say what is known of NAME: a data set, a store, a model, a method, a layout or a run.
+def command(*, name: str, dataset: str | None, figures: bool, as_json: bool, **given: Any) -> None:
+    """Say what is known of NAME: a data set, a store, a model, a method, a layout or a run, or files of recordings.
 
     Stores are named by name or path, runs by folder, record.json or the first digits of their key. The figures are
-    learning curves, confusion, the most frequent confusions, classes and calibration; of a layout, its skeleton.
+    learning curves, confusion, the most frequent confusions, classes and calibration; of a layout, its skeleton. Of
+    files, folders and archives it says which data set they are; of unknown ones it drafts a card for `convert own`.
     """
     from skelbench.registry import names
     from skelbench.skeletons import layout_names
     from skelbench.workspace import store_names
 
+    out: Path | None = given["out"]
     if out is not None and not figures:
         raise click.UsageError("--out is the folder of the figures: give --figures too.")
     kinds = {"models": names("models"), "methods": names("methods")}
     for kind in ("models", "methods"):
         if name in kinds[kind] or (dataset and name.endswith(".py")):
             _refuse(figures, name)
-            _print(_network(kind, name, dataset, recipe), as_json)
+            _print(_network(kind, name, dataset, given["recipe"]), as_json)
             return
     if name in layout_names():
         _layout(name, figures=figures, out=out, as_json=as_json)
@@ -63,11 +67,56 @@ def command(*, name: str, dataset: str | None, recipe: str, figures: bool, out: 
     if name in known or (Path(name) / "dataset.json").is_file():
         _refuse(figures, name)
         _print(_dataset(name), as_json)
-    elif Path(name).exists() or KEY.fullmatch(name):
+    elif _is_run(Path(name)) or (KEY.fullmatch(name) and not Path(name).exists()):
         _run(name, figures=figures, out=out, as_json=as_json)
+    elif Path(name).exists():
+        _refuse(figures, name)
+        _look(Path(name), given["draft"], as_json)
     else:
-        told = "A store or a run may be named by its path."
+        told = "A store, a run, and data of any kind may be named by their path."
         raise UsageError(f"Nothing is called '{name}'. {nearest(name, known)} {told}")
+
+
+def _is_run(path: Path) -> bool:
+    """Whether a path is a record, or a folder with records."""
+    from skelbench.workspace import runs_folder
+
+    named = path == runs_folder() or path.name == "record.json"
+    return named or (path.is_dir() and next(path.rglob("record.json"), None) is not None)
+
+
+def _look(path: Path, draft: Path | None, as_json: bool) -> None:
+    """What is in files of any kind, and a draft of a card where no data set is known."""
+    from skelbench.look import look
+
+    found = look(path)
+    card = found.draft.toml() if found.draft else ""
+    if draft is not None:
+        if draft.exists() or not card:
+            why = "is there already" if draft.exists() else "is not written: nothing here that a card could describe"
+            raise UsageError(f"{draft} {why}.")
+        draft.write_text(card, encoding="utf-8")
+    facts: dict[str, Any] = {
+        "path": str(path),
+        "files": found.members,
+        "size": output.size(found.size),
+        "endings": ", ".join(f"{count:,} {ending}" for ending, count in found.endings.items()),
+        "refused": "; ".join(f"{name} {reason}" for name, reason in found.refused[:5]),
+        "sets": [
+            {"set": one.name, "items": one.items, "rejects": one.rejects, "problem": one.problem[:160]}
+            for one in found.sets[:5]
+        ],
+        "formats": [{"file": name, "what": what} for name, what in found.formats.items()],
+    }
+    if as_json:
+        output.emit({**facts, "card": card or None})
+        return
+    _print(facts, as_json)
+    if draft is not None:
+        click.echo(f"\n{draft}: a draft of a card. Look at its lines with a question mark, then:")
+        click.echo(f"  skelbench convert own --raw {path} --card {draft}")
+    elif card:
+        click.echo(f"\na draft of a card for `convert own` (--draft FILE writes it)\n\n{card}", nl=False)
 
 
 def _refuse(figures: bool, name: str) -> None:
