@@ -153,7 +153,7 @@ def preview(cell: Cell) -> Preview:
         sizes=size,
         seconds=seconds,
         device=_devices(fabric.device, cell.devices),
-        messages=tuple(dict.fromkeys(told)),
+        messages=tuple(dict.fromkeys([*told, *cell.notes])),
     )
 
 

@@ -13,7 +13,7 @@ from skelbench.cli import cli
 from skelbench.data.clips import OPERATIONS, SAMPLING
 from skelbench.data.types import DataRecipe
 from skelbench.optimise import OptimRecipe
-from skelbench.prepare.run import GROUPINGS
+from skelbench.prepare.run import GROUPINGS, ON_LAYOUT
 from skelbench.prepare.steps import STEPS
 
 ROOT = Path(__file__).parent.parent
@@ -85,7 +85,13 @@ def test_the_python_in_the_documents_runs(desk, page, capsys) -> None:
 
 def test_every_step_is_documented_in_its_own_words() -> None:
     text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
-    steps = {**GROUPINGS, **STEPS, **SAMPLING, **{name: operation.draw for name, operation in OPERATIONS.items()}}
+    steps = {
+        **GROUPINGS,
+        **STEPS,
+        **ON_LAYOUT,
+        **SAMPLING,
+        **{name: operation.draw for name, operation in OPERATIONS.items()},
+    }
     for name, function in steps.items():
         arguments = ",".join(list(inspect.signature(function).parameters)[1:])
         shown = f"{name}:{arguments}" if arguments else name

@@ -12,6 +12,7 @@ from skelbench.record import Record, Stage
 _TITLES = {
     **{"top1": "top-1", "top5": "top-5", "mean_class_accuracy": "mean class accuracy"},
     **{"macro_f1": "macro F1", "micro_f1": "micro F1", "map": "mAP", "frame_map": "frame mAP"},
+    **{f"event_map_{overlap}": f"event mAP at {overlap / 100}" for overlap in (10, 20, 30, 40, 50)},
     **{"ece": "ECE", "nll": "NLL", "mse": "MSE"},
 }
 ORACLE = "oracle_"  # what metrics of the epoch that is best on the test part are called
@@ -70,7 +71,7 @@ def recipe(row: Row) -> str:
         f"{name}={value.value}"
         for stage in _stages(row)
         for name, value in sorted(stage.values.items())
-        if value.layer == "-o"
+        if value.layer.partition(",")[0] == "-o"
     ]
     if row.first.precision != "32-true":
         changed.append(row.first.precision)
@@ -155,6 +156,13 @@ def prepare(row: Row) -> str:
     settings = [stages[-1].values.get("data.prepare") for stages in _networks(row) if stages]
     lists = [setting.value for setting in settings if setting is not None]
     return "; ".join(dict.fromkeys(", ".join(map(str, steps)) for steps in lists if isinstance(steps, list)))
+
+
+def layout(row: Row) -> str:
+    """The joints that the model saw, where they are not those of the data set."""
+    settings = [stages[-1].values.get("data.prepare") for stages in _networks(row) if stages]
+    lists = [setting.value for setting in settings if setting is not None and isinstance(setting.value, list)]
+    return _once(str(step).partition(":")[2] for steps in lists for step in steps if str(step).startswith("layout:"))
 
 
 def pretraining(row: Row) -> str:
@@ -281,6 +289,8 @@ def _other(row: Row, value: Published) -> list[str]:
         found.append("streams not stated")
     if value.pretraining.casefold() != pretraining(row).casefold():
         found.append(f"other pre-training: {value.pretraining}")
+    if layout(row):
+        found.append(f"ours has the joints of {layout(row)}")
     return found
 
 

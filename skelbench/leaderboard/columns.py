@@ -16,7 +16,9 @@ NAMES: dict[str, Cell] = {
     **{"model": cells.model, "method": cells.method, "streams": cells.streams, "recipe": cells.recipe},
     "pre-training": cells.pretraining,
 }
-WHERE_THEY_DIFFER: dict[str, Cell] = {"poses": cells.poses, "data": cells.data, "trained on": cells.trained_on}
+WHERE_THEY_DIFFER: dict[str, Cell] = {
+    **{"layout": cells.layout, "poses": cells.poses, "data": cells.data, "trained on": cells.trained_on}
+}
 COSTS: dict[str, Cell] = {
     **{"parameters": cells.parameters, "GFLOPs": cells.gflops, "training": cells.training, "device": cells.device}
 }
