@@ -8,9 +8,10 @@ import numpy as np
 from scipy import stats
 
 from skelbench.bootstrap import SEED, Resampled, bounds, resampled, resamples, scored
+from skelbench.data.types import Task
 from skelbench.errors import RunError, UsageError
-from skelbench.evaluate import Predictions
-from skelbench.metrics import LOWER_IS_BETTER, average_precision, score
+from skelbench.evaluate import Predictions, metrics_of
+from skelbench.metrics import LOWER_IS_BETTER, average_precision
 from skelbench.record import Record
 from skelbench.scored import Scored, aligned, check_same_protocol, check_same_scored, find_records, load_scored
 
@@ -121,7 +122,7 @@ def compare(one: str, other: str) -> Comparison:
     return Comparison(
         metric=metric,
         better=_better(interval, seeds_interval, metric=metric),
-        n=int(scored(parts[0][0].kind, parts[0][0].logits, parts[0][0].target)[2].sum()),
+        n=_count(parts[0][0]),
         a=means[0],
         b=means[1],
         values_a=values[0],
@@ -198,6 +199,7 @@ def _joined(parts: Sequence[Predictions]) -> Predictions:
         logits=np.concatenate([part.logits for part in parts]),
         classes=parts[0].classes,
         subjects=tuple(subject for part in known for subject in part) if len(known) == len(parts) else None,
+        frames=tuple(count for part in parts for count in part.frames or ()) if parts[0].frames is not None else None,
     )
 
 
@@ -208,12 +210,14 @@ def _aligned_seeds(side: Side, ids: tuple[str, ...]) -> list[Predictions]:
 
 def _per_seed(seeds: Sequence[Predictions], metric: str) -> tuple[float | None, ...]:
     """The metric of each seed."""
-    return tuple(score(one.kind, one.logits, one.target, one.classes)[metric].value for one in seeds)
+    return tuple(metrics_of(one, Task(one.kind, one.classes, ()))[metric].value for one in seeds)
 
 
 def _interval(parts: Sequence[Sequence[Predictions]], metric: str) -> tuple[Interval | None, str, int]:
     """Paired interval of B - A, both scored on the same draws; what was drawn, and how many there are."""
     every = [one for seeds in parts for one in seeds]
+    if every[0].kind == "frame":  # neighbouring frames are alike, and no sum over samples gives their average precision
+        return None, "sample", len(every[0].ids)
     subjects = next((one.subjects for one in every if one.subjects is not None and None not in one.subjects), None)
     kept = scored(every[0].kind, every[0].logits, every[0].target)[2]
     names = np.arange(len(kept)) if subjects is None else np.asarray(subjects)
@@ -227,6 +231,13 @@ def _interval(parts: Sequence[Sequence[Predictions]], metric: str) -> tuple[Inte
         a, b = (np.mean([value(counts) for value in side], axis=0) for side in sides)
         drawn.append(b - a)
     return bounds(np.concatenate(drawn)), over, units.size
+
+
+def _count(predictions: Predictions) -> int:
+    """How many samples, or frames, are scored."""
+    if predictions.kind == "frame":
+        return len(predictions.target)
+    return int(scored(predictions.kind, predictions.logits, predictions.target)[2].sum())
 
 
 def _resampled(predictions: Predictions, metric: str, member: np.ndarray) -> Resampled | None:
@@ -263,7 +274,7 @@ def _mcnemar(a: Side, b: Side) -> Iterator[McNemar]:
 def _classes(parts: Sequence[Sequence[Predictions]]) -> tuple[str, tuple[OfClass, ...]]:
     """Recall of each class, or average precision where a sample has several; means over the seeds."""
     first = parts[0][0]
-    if first.kind not in ("single", "multi"):
+    if first.kind not in ("single", "multi", "frame"):
         return "", ()
     rows = []
     for k, name in enumerate(first.classes):
@@ -277,8 +288,8 @@ def _classes(parts: Sequence[Sequence[Predictions]]) -> tuple[str, tuple[OfClass
 def _of_class(predictions: Predictions, k: int) -> float | None:
     """How well one class is found; None without a sample of it."""
     logits, target = predictions.logits, predictions.target
-    if predictions.kind == "multi":
-        known = ~np.isnan(target[:, k])
+    if predictions.kind in ("multi", "frame"):
+        known = ~np.isnan(target[:, k].astype(float))
         return average_precision(logits[known, k].astype(float), target[known, k] > 0)
     own = target == k
     return float((logits[own].argmax(1) == k).mean()) if own.any() else None

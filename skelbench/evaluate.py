@@ -120,10 +120,7 @@ def measure(predictions: Predictions, task: Task, *, primary: str) -> dict[str, 
     Raises:
         RunError: If there is no such metric for this kind of target.
     """
-    if predictions.frames is not None:
-        metrics = frame_metrics(predictions.logits, predictions.target, predictions.frames)
-    else:
-        metrics = score(task.kind, predictions.logits, predictions.target, task.classes)
+    metrics = metrics_of(predictions, task)
     if primary not in metrics:
         raise RunError(f"A target of kind '{task.kind}' has no metric '{primary}'. It has: {', '.join(metrics)}.")
     subjects = predictions.subjects
@@ -134,6 +131,13 @@ def measure(predictions: Predictions, task: Task, *, primary: str) -> dict[str, 
             found = {"interval": interval, "interval_over": "subject"}
             metrics[primary] = metrics[primary].model_copy(update=found)
     return metrics
+
+
+def metrics_of(predictions: Predictions, task: Task) -> dict[str, Metric]:
+    """All metrics of predictions, without an interval; raises like `measure`."""
+    if predictions.frames is not None:
+        return frame_metrics(predictions.logits, predictions.target, predictions.frames)
+    return score(task.kind, predictions.logits, predictions.target, task.classes)
 
 
 def chance(primary: str, classes: int) -> float:

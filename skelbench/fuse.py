@@ -14,9 +14,9 @@ import numpy as np
 
 from skelbench.data.types import Task
 from skelbench.errors import RunError, UsageError
-from skelbench.evaluate import Predictions, evaluated_digest, measure, predictions_bytes
+from skelbench.evaluate import Predictions, evaluated_digest, measure, metrics_of, predictions_bytes
 from skelbench.fusion import By, combine, learn
-from skelbench.metrics import Metric, score
+from skelbench.metrics import Metric
 from skelbench.provenance import code_version, environment
 from skelbench.record import (
     FusedRun,
@@ -196,7 +196,7 @@ def _fused(group: Members, given: Sequence[float], request: FuseRequest) -> tupl
     weights = rule(everyone)
     logits = combine(stack, weights, by=request.by, kind=first.kind)
     subjects = next((one.subjects for one in same if one.subjects is not None), None)
-    predictions = replace(first, logits=logits, subjects=subjects)
+    predictions = replace(first, logits=logits.astype(first.logits.dtype), subjects=subjects)
     primary = group[0].record.primary
 
     def value(chosen: Sequence[int]) -> float | None:
@@ -322,7 +322,7 @@ def _value(predictions: Predictions, metric: str) -> float | None:
 
 def _metrics(predictions: Predictions) -> dict[str, Metric]:
     """All metrics of predictions, without an interval."""
-    return score(predictions.kind, predictions.logits, predictions.target, predictions.classes)
+    return metrics_of(predictions, Task(predictions.kind, predictions.classes, ()))
 
 
 def _run(record: Record, *, weight: float, alone: float | None, left_out: float | None) -> FusedRun:

@@ -84,8 +84,8 @@ def _objective(stack: Stack, target: np.ndarray, *, by: By, kind: str) -> Object
     wide = stack.astype(float)
     if kind == "score":
         return _squares(wide[:, :, 0], target)
-    if kind == "multi":
-        return _independent(wide, target)
+    if kind in ("multi", "frame"):
+        return _independent(wide, target.astype(float))
     kept = target >= 0
     chosen = target[kept]
     wide = wide[:, kept]

@@ -115,6 +115,8 @@ def aligned(predictions: Predictions, ids: tuple[str, ...]) -> Predictions:
     if places.keys() != set(ids) or len(places) != len(ids):
         raise RunError("The predictions are of different samples.")
     order = np.array([places[sample_id] for sample_id in ids], np.int64)
+    if predictions.frames is not None:
+        return _in_order(predictions, ids, order)
     subjects = predictions.subjects
     return replace(
         predictions,
@@ -122,6 +124,22 @@ def aligned(predictions: Predictions, ids: tuple[str, ...]) -> Predictions:
         target=predictions.target[order],
         logits=predictions.logits[order],
         subjects=None if subjects is None else tuple(subjects[place] for place in order),
+    )
+
+
+def _in_order(predictions: Predictions, ids: tuple[str, ...], order: np.ndarray) -> Predictions:
+    """Predictions of frames, sample by sample in another order."""
+    frames = np.array(predictions.frames, np.int64)
+    first = np.cumsum(frames) - frames
+    rows = np.concatenate([first[place] + np.arange(frames[place]) for place in order])
+    subjects = predictions.subjects
+    return replace(
+        predictions,
+        ids=ids,
+        target=predictions.target[rows],
+        logits=predictions.logits[rows],
+        subjects=None if subjects is None else tuple(subjects[place] for place in order),
+        frames=tuple(frames[order].tolist()),
     )
 
 

@@ -160,7 +160,8 @@ def _classes(record: Record) -> Figure | str:
         ]
         mean = metrics["mean_class_accuracy"].value
         return bars(made, what="recall", mean=mean, chance=1 / len(made), about=about(record))
-    values = metrics["map"].per_class if "map" in metrics else None
+    several = next((metrics[name] for name in ("map", "frame_map") if name in metrics), None)
+    values = None if several is None else several.per_class
     if values is None:
         return "the record holds no numbers of single classes"
     made = [
@@ -168,7 +169,13 @@ def _classes(record: Record) -> Figure | str:
         for k, (name, value) in enumerate(zip(record.classes, values, strict=True))
         if not isinstance(value, tuple)
     ]
-    return bars(made, what="average precision", mean=metrics["map"].value, chance=None, about=about(record))
+    return bars(
+        made,
+        what="average precision",
+        mean=None if several is None else several.value,
+        chance=None,
+        about=about(record),
+    )
 
 
 def _from_predictions(path: Path, record: Record) -> Figure | str:
@@ -179,6 +186,8 @@ def _from_predictions(path: Path, record: Record) -> Figure | str:
         predictions: Predictions = load_scored(path).predictions
     except UsageError as error:
         return str(error)
+    if predictions.kind == "frame":
+        return "frames have no such picture"
     logits, target, _ = scored(predictions.kind, predictions.logits, predictions.target)
     if predictions.kind == "score":
         return found_against_true(logits[:, 0], target, about(record, metric="mae"))
