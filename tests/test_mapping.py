@@ -158,6 +158,14 @@ def test_every_written_mapping_fits_its_layouts(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", layout_names())
+def test_what_is_missing_tears_no_bones_apart(name: str) -> None:
+    for mapping in mappings_from(load_layout(name)):
+        for joint, parent in enumerate(mapping.target.parents):
+            whole = parent < 0 or bool(mapping.rows[parent]) or not mapping.rows[joint]
+            assert whole, f"{mapping.path}: {mapping.target.joints[joint]}"
+
+
+@pytest.mark.parametrize("name", layout_names())
 def test_a_mapping_takes_a_mirrored_body_to_the_mirrored_body(name: str) -> None:
     for mapping in mappings_from(load_layout(name)):
         before, after = mirror(mapping.source), mirror(mapping.target)
