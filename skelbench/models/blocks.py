@@ -1,6 +1,6 @@
 """What at least two networks share: the input norm of the references, their ladder of ten blocks, their small units."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from skelbench.data.types import InputSpec
 from skelbench.errors import RecipeError
+from skelbench.norms import CountedNorms
+from skelbench.world import world_size
 
 BLOCKS = 10
 
@@ -99,6 +101,45 @@ class InputNorm(nn.Module):
                 f"model.input_slots is {self.slots}, so the rows of a batch must be the slots 0 to {self.slots - 1} of "
                 f"each sample; found {len(slot)} other rows. Set data.persons = 'all', or model.input_slots = 1."
             )
+
+
+def encode_once(
+    blocks: Callable[[Tensor], Tensor], norm: InputNorm, x: Tensor, slot: Tensor
+) -> Float[Tensor, "rows features frames joints"]:
+    """Take clips through input norm and blocks, absent persons only once.
+
+    Rows of zeros, which stand for persons who are not there, are equal in each slot after the input norm: one of them
+    goes through the blocks for all, and counts as often as they are many in every norm. The numbers are those of all
+    rows, but for rounding. On an accelerator all rows go through, since to count them would halt it; so they do where
+    several processes share a batch, or the network is compiled.
+
+    Args:
+        blocks: What follows the norm; treats every row alike, but for its batch norms.
+        norm: The input norm.
+        x: Clips (rows, channels, frames, joints), finite.
+        slot: Person slot of each row.
+
+    Returns:
+        The features of all rows.
+    """
+    normed = norm(x, slot)
+    if x.device.type != "cpu" or torch.compiler.is_compiling() or world_size() > 1:
+        return blocks(normed)
+    there = x.flatten(1).any(1)
+    if there.all():
+        with CountedNorms(None):
+            return blocks(normed)
+    absent = (~there).nonzero()[:, 0]
+    slots, which = slot[absent].unique(return_inverse=True)
+    first = torch.stack([absent[slot[absent] == one][0] for one in slots])
+    rows = torch.cat([there.nonzero()[:, 0], first])
+    present = len(rows) - len(first)
+    counts = torch.cat([x.new_ones(present), torch.bincount(which).to(x.dtype)])
+    place = torch.empty_like(slot)
+    place[there] = torch.arange(present)
+    place[absent] = present + which
+    with CountedNorms(counts):
+        return blocks(normed[rows])[place]
 
 
 class ConvNorm(nn.Module):

@@ -11,7 +11,18 @@ from torch.nn import functional
 
 from skelbench.data.types import InputSpec
 from skelbench.errors import RecipeError
-from skelbench.models.blocks import BLOCKS, ConvNorm, InputNorm, Rung, check_odd, detour, kaiming, ladder, stacked
+from skelbench.models.blocks import (
+    BLOCKS,
+    ConvNorm,
+    InputNorm,
+    Rung,
+    check_odd,
+    detour,
+    encode_once,
+    kaiming,
+    ladder,
+    stacked,
+)
 from skelbench.skeletons import adjacency
 
 # their names to ours, rule after rule
@@ -70,7 +81,7 @@ class CtrGcn(nn.Module):
             dilations: Of the temporal convolutions, one branch each; two more branches pool and pass on.
             dropout: Share of the features put to 0 in training, in front of the head.
             arithmetic: `authors` sums in their order, so that every bit is theirs; `fused` sums in fewer and larger
-                steps, which is faster and equal but for rounding.
+                steps, and absent persons once, which is faster and equal but for rounding.
             input_slots: 1, or the person slots of the data; see `InputNorm`.
 
         Raises:
@@ -88,7 +99,7 @@ class CtrGcn(nn.Module):
             temporal = _Temporal(rung, kernel, dilations, fused=fused)
             blocks.append(_Block(spatial, temporal, detour(rung) if blocks else None))
         self.blocks = nn.Sequential(*blocks)
-        self.dropout = dropout
+        self.dropout, self.fused = dropout, fused
         self.out_channels = 4 * width
 
     def forward(
@@ -106,7 +117,7 @@ class CtrGcn(nn.Module):
         Raises:
             RecipeError: If the rows do not fit `input_slots`.
         """
-        features: Tensor = self.blocks(self.input(x, slot))
+        features = encode_once(self.blocks, self.input, x, slot) if self.fused else self.blocks(self.input(x, slot))
         if not self.training or self.dropout == 0:
             return features
         # the authors drop features of a sample after its pooling: the same as dropping them in all its rows before

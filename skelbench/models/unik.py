@@ -11,7 +11,18 @@ from torch.nn import functional
 
 from skelbench.data.types import InputSpec
 from skelbench.errors import RecipeError
-from skelbench.models.blocks import BLOCKS, ConvNorm, InputNorm, Rung, check_odd, detour, kaiming, ladder, stacked
+from skelbench.models.blocks import (
+    BLOCKS,
+    ConvNorm,
+    InputNorm,
+    Rung,
+    check_odd,
+    detour,
+    encode_once,
+    kaiming,
+    ladder,
+    stacked,
+)
 
 # their names to ours, rule after rule; what becomes empty has no place here: a bias that their network never uses
 CHECKPOINT = {
@@ -74,7 +85,7 @@ class Unik(nn.Module):
             bound: Of the uniform draw of the dependency matrices, V the joints of a window: `1/V` as the code has it,
                 `1/sqrt(V)` as the paper prints it (equation 3.10 of the thesis: Kaiming's, matrix by matrix).
             arithmetic: `authors` sums in their order, so that every bit is theirs; `fused` sums in fewer and larger
-                steps, which is faster and equal but for rounding.
+                steps, and absent persons once, which is faster and equal but for rounding.
             input_slots: 1, or the person slots of the data; see `InputNorm`.
 
         Raises:
@@ -92,6 +103,7 @@ class Unik(nn.Module):
             temporal = ConvNorm(rung.outputs, rung.outputs, kernel, rung.stride, dilation)
             blocks.append(_Block(spatial, temporal, detour(rung) if blocks else None))
         self.blocks = nn.Sequential(*blocks)
+        self.fused = arithmetic == "fused"
         self.out_channels = 4 * width
 
     def forward(
@@ -109,6 +121,8 @@ class Unik(nn.Module):
         Raises:
             RecipeError: If the rows do not fit `input_slots`.
         """
+        if self.fused:
+            return encode_once(self.blocks, self.input, x, slot)
         features: Tensor = self.blocks(self.input(x, slot))
         return features
 
