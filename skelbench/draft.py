@@ -226,7 +226,7 @@ def _detections(form: str, data: bytes, joints: int, path: str) -> Detections:
         return openpose.parse({int(number["frame"]): (data, path)} if number else {}, joints)
     if form == "mmpose":
         return mmpose.parse(data, joints, 2, path)
-    return (coco_keypoints if form == "coco" else alphapose).parse(data, joints, path)
+    return coco_keypoints.parse(data, joints, path) if form == "coco" else alphapose.parse(data, joints, path)
 
 
 def _labels(found: Draft, source: Source, fit: Sequence[str], paths: Sequence[str]) -> None:
