@@ -13,6 +13,7 @@ from skelbench.errors import RawFormatError
 
 _WIDE = 2.0**63
 _PLAIN = frozenset({int, float, bool, type(None), str})  # what holds no object
+_NUMBERS = frozenset({int, float})  # what lists of poses begin with, and then hold nothing else
 
 
 def load(data: bytes, where: str) -> dict[str, Any]:
@@ -176,8 +177,8 @@ def _has_pairs(found: dict[str, Any] | list[Any], wanted: int) -> bool:
                 return False  # perhaps an integer of more than 64 bits, which the quick parser rounds
             count += len(one)
             waiting += one.values()
-        elif isinstance(one, list) and not _PLAIN.issuperset(map(type, one)):
-            waiting += one
+        elif isinstance(one, list) and one and type(one[0]) not in _NUMBERS and not _PLAIN.issuperset(map(type, one)):
+            waiting += one  # an object behind a number is missed, and then so is its pair: the slow parser decides
     return count == wanted
 
 

@@ -77,7 +77,14 @@ def test_any_object_is_read_as_it_was_written(found: dict[str, object], ascii_on
 
 @pytest.mark.parametrize(
     "data",
-    ['{"a":1,"a":1}', '{"a":[[{"b":":","b":":"}]]}', '{"a":{},"b":[0,{"c":{"d":1,"d":2}}],":":":"}', '{"":0,"":{}}'],
+    [
+        '{"a":1,"a":1}',
+        '{"a":[[{"b":":","b":":"}]]}',
+        '{"a":{},"b":[0,{"c":{"d":1,"d":2}}],":":":"}',
+        '{"":0,"":{}}',
+        '{"a":[0,{"b":1,"b":2}]}',
+        '{"a":[0.5,{"b":[1,{"c":1}]},{"d":1,"d":1}]}',
+    ],
 )
 def test_a_repeated_key_is_found_however_deep_it_lies(data: str) -> None:
     with pytest.raises(RawFormatError, match="an object repeats a key"):
@@ -160,3 +167,10 @@ def test_noise_is_refused_or_an_object(data: bytes) -> None:
 def test_the_nearest_float32_is_taken() -> None:
     (value,) = struct.unpack("<f", struct.pack("<I", 0x3F800001))
     assert poses([[[float(f"{value:.9g}")]]], 1, 1, "f")[0, 0, 0] == np.float32(value)
+
+
+def test_a_list_at_the_top_is_taken_where_any_value_is() -> None:
+    assert strict_json.parse(b'[{"a": 1}, 2]', "f") == [{"a": 1}, 2]
+    assert strict_json.parse(b"5", "f") == 5
+    with pytest.raises(RawFormatError, match="repeats a key"):
+        strict_json.parse(b'[{"a": 1, "a": 1}]', "f")
