@@ -1,6 +1,7 @@
 """A layout as a picture: joints by number, bones, sides in colours."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -60,12 +61,13 @@ def skeleton(layout: Layout, places: Float64[np.ndarray, "joints 2"]) -> Figure:
     for child, parent in enumerate(layout.parents):
         if parent >= 0:
             axes.plot(*spots[[child, parent]].T, color=LIGHT, linewidth=3.0, solid_capstyle="round", zorder=1)
-    axes.scatter(*spots.T, s=26, c=colours, zorder=2)
-    axes.scatter(*spots[layout.centre], s=110, facecolors="none", edgecolors=INK, linewidths=1.2, zorder=3)
+    axes.scatter(spots[:, 0], spots[:, 1], s=26, c=colours, zorder=2)
+    root = spots[[layout.centre]]
+    axes.scatter(root[:, 0], root[:, 1], s=110, facecolors="none", edgecolors=INK, linewidths=1.2, zorder=3)
     _numbers(axes, spots, colours)
     _names(axes, layout, colours)
-    pairs, root = len(layout.pairs), layout.joints[layout.centre]
-    title(axes, layout.name, f"{len(layout.joints)} joints, {pairs} mirror pairs, root {root}")
+    counts = f"{len(layout.joints)} joints, {len(layout.pairs)} mirror pairs"
+    title(axes, layout.name, f"{counts}, root {layout.joints[layout.centre]}")
     return figure
 
 
@@ -86,7 +88,7 @@ def _numbers(axes: Axes, spots: np.ndarray, colours: list[str]) -> None:
         free = np.linalg.norm(spot + around[:, None] - taken, axis=2).min(1)
         text = spot + around[int(np.argmax(free.round(3)))]
         taken = np.concatenate([taken, text[None]])
-        axes.text(*text, str(joint), color=colours[joint], fontsize=7.5, ha="center", va="center", zorder=4)
+        axes.text(text[0], text[1], str(joint), color=colours[joint], fontsize=7.5, ha="center", va="center", zorder=4)
 
 
 def _names(axes: Axes, layout: Layout, colours: list[str]) -> None:
@@ -97,6 +99,6 @@ def _names(axes: Axes, layout: Layout, colours: list[str]) -> None:
     for joint, name in enumerate(layout.joints):
         column, line = divmod(joint, lines)
         x, y = 1.03 + 0.42 * column, 1.0 - (line + 0.5) * _LINE / _HEIGHT
-        where = {"transform": axes.transAxes, "fontsize": 8.5, "va": "center"}
+        where: dict[str, Any] = {"transform": axes.transAxes, "fontsize": 8.5, "va": "center"}
         axes.text(x, y, f"{joint}", color=GREY, ha="right", **where)
         axes.text(x + 0.015, y, short(name, 30), color=colours[joint], ha="left", **where)
