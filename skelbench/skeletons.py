@@ -12,6 +12,7 @@ from skelbench.toml import read_toml
 
 LAYOUTS = Path(__file__).parent / "layouts"
 _NAME = re.compile(r"[\w-]{1,80}")  # of a file in a known folder, never a path
+_MOST_JOINTS = 1000  # of one body in a file: hands and faces have fewer, and a chain of more takes long to check
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +95,8 @@ def layout_from(table: dict[str, object], name: str, where: str) -> Layout:
         raise CardError(
             f"{where}: a layout needs the lists joints, parents and pairs; found {', '.join(sorted(table))}."
         )
+    if len(joints) > _MOST_JOINTS:
+        raise CardError(f"{where}: {len(joints):,} joints, expected at most {_MOST_JOINTS:,}.")
     if parents.count(-1) > 1:
         raise CardError(f"{where}: parents must be joint indices with one root of -1, found {parents}.")
     try:

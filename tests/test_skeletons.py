@@ -65,6 +65,7 @@ def test_every_column_of_the_adjacency_sums_to_one_or_is_empty(layout: Layout) -
         ({"parents": [-1, 0.5, 0]}, r"joint indices, found 0\.5"),
         ({"parents": [-1, float("inf"), 0]}, "joint indices, found inf"),
         ({"pairs": [[1]]}, r"two joint indices each, found \[1\]"),
+        ({"joints": [f"j{joint}" for joint in range(1001)]}, "1,001 joints, expected at most 1,000"),
         ({"jonts": []}, "unknown key 'jonts'. Did you mean 'joints'"),
     ],
 )
