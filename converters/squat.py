@@ -1,17 +1,17 @@
 """Squat (Ogata et al.): distances between the 19 joints of each frame, one JSON file a video."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float32, Float64
 
 from skelbench.card import Card
 from skelbench.errors import RawFormatError
 from skelbench.formats import names, pairwise, squat_names, strict_json
-from skelbench.raw import RawItem, RawSource
+from skelbench.raw import Feature, RawItem, RawSource, Sequences
 from skelbench.sample import Sample
 
 _LAST = 100_000  # frames; a squat of an hour at 30 a second
@@ -55,21 +55,31 @@ def read(raw: RawSource, item: RawItem, card: Card) -> Sample:
     )
 
 
-def features(raw: RawSource, item: RawItem, card: Card) -> Mapping[str, np.ndarray]:
-    """The distances as they stand in the file.
+def features(raw: RawSource, card: Card) -> Iterator[Feature]:
+    """The distances as they stand in the files, rounded to float32.
 
     Args:
-        raw: The source that was planned.
-        item: A video of it.
+        raw: The source.
         card: Of the set.
 
-    Returns:
-        `distances`, (poses, 171), in the order of the poses that `read` gives; NaN where they are null.
+    Yields:
+        One table, `distances`: for each pose of a video, in the order in which `read` gives them, the 171 distances;
+        NaN where they are null.
 
     Raises:
-        RawFormatError: If the file is not what the format says.
+        RawFormatError: If a file is not what the format says.
     """
-    return {"distances": _pairs(raw, item, card)[1].astype(np.float32)}
+    items: dict[str, RawItem] = {}
+    for item in plan(raw, card):
+        if item.reject is None:
+            items.setdefault(item.sample_id, item)
+
+    def distances(sample_id: str) -> Float32[np.ndarray, "poses pairs"]:
+        """Those of one video."""
+        return _pairs(raw, items[sample_id], card)[1].astype(np.float32)
+
+    count = len(card.layout.joints)
+    yield Feature("distances", tuple(items), Sequences(count * (count - 1) // 2, distances), "the owners, by HMR")
 
 
 def write(sample: Sample, card: Card) -> Iterator[tuple[str, bytes]]:

@@ -22,13 +22,21 @@ class RawItem:
     reject: str | None = None  # why it cannot become a sample, where names alone show it
 
 
+@dataclass(frozen=True)
+class Sequences:
+    """Vectors of each sample in a row, read one sample at a time, since all together may be too many for memory."""
+
+    width: int  # numbers of a vector
+    read: Callable[[str], Float32[np.ndarray, "poses features"]]  # by sample_id
+
+
 @dataclass(frozen=True, eq=False)
 class Feature:
-    """What is known of samples beside their poses: a text or a vector each, written by somebody or computed before."""
+    """What is known of samples beside their poses: a text, a vector or several each, from somebody or computed."""
 
     name: str  # of the table: letters, digits, - and _
     ids: tuple[str, ...]  # samples, each once
-    values: tuple[str, ...] | Float32[np.ndarray, "samples features"]  # of each
+    values: tuple[str, ...] | Float32[np.ndarray, "samples features"] | Sequences  # of each
     source: str  # who wrote or computed it, as far as the raw data say
 
 

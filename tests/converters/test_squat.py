@@ -9,9 +9,10 @@ from skelbench import registry
 from skelbench.card import load_card
 from skelbench.errors import RawFormatError
 from skelbench.formats import numpy_files, pairwise
-from skelbench.raw import RawItem
+from skelbench.raw import RawItem, Sequences
 from skelbench.sample import Sample
 from skelbench.sources.source import open_source
+from skelbench.store.features import read_feature, write_feature
 from skelbench.synthetic.body import body_of, move
 from skelbench.synthetic.motion import action_of, angles, style_of
 from skelbench.synthetic.raw import InMemory
@@ -105,11 +106,25 @@ def test_a_pose_without_distances_is_missing() -> None:
     assert np.isnan(sample.keypoints).all(axis=(1, 2)).tolist() == [False, True, True]
 
 
-def test_the_distances_are_a_feature_as_they_stand_there() -> None:
-    raw = InMemory({PATH: json.dumps(rows(body())).encode()})
-    (item,) = MODULE.plan(raw, CARD)
-    found = MODULE.features(raw, item, CARD)
-    assert np.array_equal(found["distances"], pairwise.distances(body()).astype(np.float32))
+def test_the_distances_are_a_feature_as_they_stand_there(tmp_path: Path) -> None:
+    content = json.dumps(rows(body())).encode()
+    paths = {PATH.replace("000012", f"{number:06}"): content for number in range(100)}
+    (feature,) = MODULE.features(InMemory(paths), CARD)
+    wanted = pairwise.distances(body()).astype(np.float32)
+    assert len(feature.ids) == 100
+    assert np.array_equal(feature.values.read("1003_squat_000012"), wanted)
+    ids = [f"1003_squat_{number:06}" for number in range(10, 90)]
+    table = tmp_path / "distances.parquet"
+    assert write_feature(table, feature, ids, "0" * 64) == 80
+    found = read_feature(table)
+    assert isinstance(found.values, Sequences)
+    assert (found.ids, found.values.width) == (tuple(ids), 171)
+    assert all(np.array_equal(found.values.read(name), wanted) for name in ids)
+    once = table.read_bytes()
+    write_feature(table, feature, ids, "0" * 64)
+    assert table.read_bytes() == once
+    write_feature(table, feature, [], "0" * 64)
+    assert read_feature(table).ids == ()
 
 
 @pytest.mark.parametrize(
