@@ -148,13 +148,11 @@ def meta_of(
     Raises:
         RawFormatError: If one has no field.
     """
-    found: dict[str, MetaValue] = {}
+    found: dict[str, MetaValue] = {name: str(part) for name, part in fields.items() if name.startswith(SPLIT)}
     for column in card.columns:
         name = options.columns.get(column, options.subject if column == "subject" else column)
         if name not in fields and column == "take":
             found[column] = sample_id
-        elif column.startswith(SPLIT):
-            found |= {column: str(fields[column])} if column in fields else {}
         elif name in options.constants:
             found[column] = options.constants[name]
         else:

@@ -92,6 +92,8 @@ def columns_used(header: Sequence[str], card: Card, options: Options, where: str
     Raises:
         RawFormatError: If one is missing.
     """
+    if options.joint and options.joint not in header:
+        raise RawFormatError(f"{where}: no column '{options.joint}' (options.joint). {nearest(options.joint, header)}")
     found = dict.fromkeys(coordinates(header, card, options, where), "coordinates")
     for option in ("frame", "person"):
         name = getattr(options, option)
@@ -99,8 +101,6 @@ def columns_used(header: Sequence[str], card: Card, options: Options, where: str
             found[name] = option
         elif option in options.model_fields_set and name:
             raise RawFormatError(f"{where}: no column '{name}' (options.{option}). {nearest(name, header)}")
-    if options.joint and options.joint not in header:
-        raise RawFormatError(f"{where}: no column '{options.joint}' (options.joint). {nearest(options.joint, header)}")
     return found
 
 
