@@ -127,7 +127,7 @@ def write_shared(samples: Iterable[Sample], card: Card) -> Iterator[tuple[str, b
     parts: dict[str, list[tuple[str, Entry]]] = {}
     for sample in samples:
         index = int(str(sample.targets["label"]))
-        entry = Entry(index, classes[index], True)
+        entry = Entry(index, classes[index], card.synth is None or sample.sample_id not in card.synth.refused)
         parts.setdefault(str(sample.meta["part"]), []).append((sample.sample_id, entry))
     for part, entries in parts.items():
         yield f"{card.options['folder']}/{PREFIX}_{part}_label.json", label_json.render(entries)

@@ -131,7 +131,7 @@ def write_shared(samples: Iterable[Sample], card: Card) -> Iterator[tuple[str, b
         Paths and contents.
     """
     folder, ids, vectors = card.options["folder"], list[str](), list[list[float]]()
-    for part, entries in lcrnet_set.entries(samples, lambda sample: sample.sample_id).items():
+    for part, entries in lcrnet_set.entries(samples, card, lambda sample: sample.sample_id).items():
         yield f"{folder}/{PREFIX}_{part}_label.json", label_json.render(entries)
         captions = {name: {"text": f"A person performs the action {entry.index}."} for name, entry in entries}
         yield f"{folder}/{PREFIX}_{part}_{CAPTIONS}.json", json.dumps(captions, indent=0).encode("ascii")

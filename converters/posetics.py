@@ -102,7 +102,7 @@ def write_shared(samples: Iterable[Sample], card: Card) -> Iterator[tuple[str, b
     Yields:
         Paths and contents.
     """
-    for part, entries in lcrnet_set.entries(samples, lambda sample: str(sample.meta["take"])).items():
+    for part, entries in lcrnet_set.entries(samples, card, lambda sample: _video(f"{sample.sample_id}.json")).items():
         yield f"{card.options['folder']}/{PREFIX}_{part}_label.json", label_json.render(entries)
 
 

@@ -101,11 +101,14 @@ def render(sample: Sample) -> bytes:
     return lcrnet.render(sample.n_frames, sample.frame, sample.keypoints, sample.score)
 
 
-def entries(samples: Iterable[Sample], video: Callable[[Sample], str]) -> dict[str, list[tuple[str, Entry]]]:
-    """What the label files say of samples, by part."""
+def entries(
+    samples: Iterable[Sample], card: Card, video: Callable[[Sample], str]
+) -> dict[str, list[tuple[str, Entry]]]:
+    """What the label files say of samples, by part; those that a twin's card refuses are listed without a skeleton."""
+    refused = card.synth.refused if card.synth else ()
     parts: dict[str, list[tuple[str, Entry]]] = {}
     for sample in samples:
-        entry = Entry(int(str(sample.targets["label"])), "", True)
+        entry = Entry(int(str(sample.targets["label"])), "", sample.sample_id not in refused)
         parts.setdefault(str(sample.meta["part"]), []).append((video(sample), entry))
     return parts
 
