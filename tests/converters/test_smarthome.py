@@ -35,7 +35,7 @@ def read(content: bytes, name: str = f"{NAME}.json", card: Any = CARD) -> Sample
 
 def clip(*people: int) -> bytes:
     one = {"pose2d": list(range(26)), "pose3d": list(range(39)), "cumscore": 7.5}
-    return json.dumps({"K": [[1, 0, 0]], "njts": 13, "frames": [[one] * count for count in people]}).encode()
+    return json.dumps({"K": 20, "njts": 13, "frames": [[one] * count for count in people]}).encode()
 
 
 def arrays(points: np.ndarray) -> bytes:
@@ -81,6 +81,13 @@ def test_detections_keep_their_order_and_have_no_identity() -> None:
     assert sample.score is not None
     assert (sample.score == 7.5).all()
     assert sample.targets == {"label": 0}
+
+
+def test_releases_without_a_score_have_none() -> None:
+    one = {"pose2d": list(range(26)), "pose3d": list(range(39))}
+    sample = read(json.dumps({"K": 5, "njts": 13, "frames": [[one], []]}).encode(), f"{NAME}_pose3d.json")
+    assert sample.score is not None
+    assert np.isnan(sample.score).all()
 
 
 def test_a_clip_without_anybody_is_kept() -> None:
