@@ -17,9 +17,11 @@ from skelbench.raw import RawItem, RawSource
 from skelbench.sample import MetaValue, Sample
 
 NAME = re.compile(
-    r"P(?P<subject>\d{2})T(?P<time>\d{2})C(?P<camera>\d{2})(?:(?:_pose3d)?\.json|_LCRNet2d\.np[yz])", re.ASCII
+    r"(?:results_)?P(?P<subject>\d{2})T(?P<time>\d{2})C(?P<camera>\d{2})"
+    r"(?:(?:_pose3d|_lcrnet\+v3d)?\.json|_LCRNet2d\.np[yz])",
+    re.ASCII,
 )
-EXPECTED = "PNNTNNCNN.json (or _pose3d.json, _LCRNet2d.npz): person, time, camera"
+EXPECTED = "PNNTNNCNN.json (or results_*_lcrnet+v3d.json, _LCRNet2d.npz): person, time, camera"
 LISTS = re.compile(r"(?:smarthome|TSU)_C[SV](?:_\d+)?\.json", re.ASCII)  # the owner's merged annotations
 TABLE = re.compile(r"P\d{2}T\d{2}C\d{2}\.csv", re.ASCII)  # the owner's annotation of one video, which has the last word
 HEADER = ("event", "start_frame", "end_frame")
@@ -50,7 +52,7 @@ def plan(raw: RawSource, card: Card) -> Iterator[RawItem]:
         if parts is None:
             yield RawItem(names.stem(path), (path,), reject=f"the name '{names.stem(path)}' is not {EXPECTED}")
             continue
-        name = names.file_name(path)[:ID]
+        name = names.file_name(path).removeprefix("results_")[:ID]
         twice = f"a second file of poses of {name}" if name in found else None
         found.add(name)
         width, height = card.options["image"]
