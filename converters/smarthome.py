@@ -46,6 +46,8 @@ def plan(raw: RawSource, card: Card) -> Iterator[RawItem]:
         width, height = card.options["image"]
         take = f"{activity}_p{found['subject']}_r{found['repetition']}_v{found['video']}"
         meta |= {"activity": activity, "take": take, "width": width, "height": height}
+        if activity in card.targets["label"].classes:
+            meta["label"] = card.targets["label"].classes.index(activity)  # for `read`, and to spread a limit over
         yield RawItem(f"{take}_c{found['camera']}", (path,), meta, _reject(meta, estimator, card))
 
 
@@ -70,8 +72,6 @@ def read(raw: RawSource, item: RawItem, card: Card) -> Sample:
         found = _estimated(numpy_files.npz(raw.read(path), where), len(card.channels), where)
     else:
         found = lcrnet.parse(raw.read(path), joints, where)
-    classes = card.targets["label"].classes
-    activity = item.meta["activity"]
     return Sample(
         sample_id=item.sample_id,
         n_frames=found.n_frames,
@@ -79,9 +79,9 @@ def read(raw: RawSource, item: RawItem, card: Card) -> Sample:
         person=found.person,
         keypoints=found.keypoints,
         score=found.score,
-        targets={"label": classes.index(str(activity)) if activity in classes else -1},
+        targets={"label": int(item.meta.get("label", -1))},
         segments=(),
-        meta=item.meta,
+        meta={name: value for name, value in item.meta.items() if name != "label"},
     )
 
 

@@ -49,7 +49,7 @@ def test_the_name_says_who_where_and_what() -> None:
     assert item.sample_id == NAME
     assert item.meta == {
         "activity": "Cook.Cleandishes", "subject": 2, "repetition": 1, "video": 3, "camera": 4,
-        "take": "Cook.Cleandishes_p02_r01_v03", "width": 640, "height": 480,
+        "take": "Cook.Cleandishes_p02_r01_v03", "width": 640, "height": 480, "label": 0,
     }  # fmt: skip
 
 
