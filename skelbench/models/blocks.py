@@ -130,11 +130,13 @@ def encode_once(
         with CountedNorms(None):
             return blocks(normed)
     absent = (~there).nonzero()[:, 0]
-    slots, which = slot[absent].unique(return_inverse=True)
-    first = torch.stack([absent[slot[absent] == one][0] for one in slots])
+    often = torch.bincount(slot[absent])
+    slots = often.nonzero()[:, 0]
+    which = torch.searchsorted(slots, slot[absent])
+    first = torch.stack([absent[which == place][0] for place in range(len(slots))])
     rows = torch.cat([there.nonzero()[:, 0], first])
     present = len(rows) - len(first)
-    counts = torch.cat([x.new_ones(present), torch.bincount(which).to(x.dtype)])
+    counts = torch.cat([x.new_ones(present), often[slots].to(x.dtype)])
     place = torch.empty_like(slot)
     place[there] = torch.arange(present)
     place[absent] = present + which
