@@ -23,7 +23,6 @@ _ENDINGS = {
     **dict.fromkeys(_DETECTORS, (".json",)),
 }
 _COPY = re.compile(r"copy of .*|.*[ _-]copy( ?\(?\d+\)?)?", re.IGNORECASE)
-_AROUND = ("id", "frame", "person")  # what a row of a table of samples may say beside its fields
 
 
 def plan(raw: RawSource, card: Card) -> Iterator[RawItem]:
@@ -237,9 +236,9 @@ def _labels(raw: RawSource, options: own.Options) -> Rows:
         """The rows by id."""
         where = raw.where(path)
         table = own_tables.frame_of(data, path, lambda header: {}, where)
-        column = next((name for name in (options.id, *_AROUND[:1], "sample_id") if name in table.columns), None)
-        if column is None:
-            raise RawFormatError(f"{where}: no column '{options.id or 'id'}'; found {own.fields_error(table.columns)}.")
+        column = next((name for name in (options.id, "id", "sample_id") if name in table), str(table.columns[0]))
+        if not len(table):
+            raise RawFormatError(f"{where}: holds no row, expected one a sample.")
         ids = table[column].tolist()
         if len(set(ids)) < len(ids):
             twice = next(name for name, count in Counter(ids).items() if count > 1)

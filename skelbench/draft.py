@@ -116,9 +116,9 @@ def _of_table(source: Source, path: str, paths: Sequence[str]) -> Draft | None:
     """Of CSV or Parquet."""
     table = own_tables.frame_of(source.read(path), path, lambda header: {}, path)
     header = [str(name) for name in table.columns]
-    words = _words(header)
     wide, lone = _wide(header), [name for name in header if _AXIS.fullmatch(normal(name))]
-    if wide is None and not (len(lone) >= 2 and "joint" in words):
+    words = _words([name for name in header if name not in lone])
+    if not _of_poses(header):
         return None
     found = Draft("a table with a row a frame (wide)" if wide else "a table with a row a joint (long)")
     if wide:
@@ -139,10 +139,18 @@ def _of_table(source: Source, path: str, paths: Sequence[str]) -> Draft | None:
             found.options[option] = words[option]
     if "person" in words:
         found.persons = max(1, min(20, int(table[words["person"]].nunique())))
+    _count_from(found, table, words)
+    _scored(found, header, words)
     found.columns = _columns(words, found)
     found.unit = _unit(numbers.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64), found.channels)
     _lay_out(found)
     return found
+
+
+def _of_poses(header: Sequence[str]) -> bool:
+    """Whether a table holds poses, wide or long."""
+    lone = [name for name in header if _AXIS.fullmatch(normal(name))]
+    return _wide(header) is not None or (len(lone) > 1 and "joint" in _words(header))
 
 
 def _of_arrays(source: Source, path: str, paths: Sequence[str]) -> Draft | None:
@@ -229,6 +237,26 @@ def _detections(form: str, data: bytes, joints: int, path: str) -> Detections:
     return coco_keypoints.parse(data, joints, path) if form == "coco" else alphapose.parse(data, joints, path)
 
 
+def _count_from(found: Draft, table: pd.DataFrame, words: dict[str, str]) -> None:
+    """The number of the first frame, where it is not 0."""
+    if "frame" in words:
+        first = pd.to_numeric(table[words["frame"]], errors="coerce").min()
+        if first == 1:
+            found.options["first_frame"] = 1
+
+
+def _scored(found: Draft, header: Sequence[str], words: dict[str, str]) -> None:
+    """Where a confidence stands."""
+    if "joint" in found.options:
+        name = words.get("score", "")
+    else:
+        ends = [column.strip().lower() for column in header]
+        word = next((word for word in WORDS["score"] if any(end.endswith(f"_{word}") for end in ends)), "")
+        name = f"{{joint}}_{word}" if word else ""
+    if name:
+        found.score, found.options["score"] = "confidence, as the files say it", name
+
+
 def _labels(found: Draft, source: Source, fit: Sequence[str], paths: Sequence[str]) -> None:
     """Where labels are, and which classes there are: in the files, a table beside them, or names of folders."""
     label = str(found.options.get("label", ""))
@@ -260,7 +288,7 @@ def _labels_elsewhere(found: Draft, source: Source, fit: Sequence[str], paths: S
             except RawFormatError:
                 continue
             words = _words([str(name) for name in table.columns])
-            if "label" in words and "id" in words and path.lower().endswith(_TABLES):
+            if "label" in words and path.lower().endswith(_TABLES):
                 found.options |= {"labels": names.file_name(path), "label": words["label"]}
                 if "subject" in words:
                     found.options["subject"], found.columns["subject"] = words["subject"], "who moves"
@@ -281,7 +309,7 @@ def _small_table(source: Source, path: str, fit: Sequence[str]) -> bool:
         table = own_tables.frame_of(source.read(path), path, lambda header: {}, path)
     except RawFormatError:
         return False
-    return _wide([str(name) for name in table.columns]) is None
+    return not _of_poses([str(name) for name in table.columns])
 
 
 def _values(source: Source, path: str, label: str) -> set[str]:
@@ -314,7 +342,8 @@ def _splits(found: Draft, source: Source, paths: Sequence[str]) -> None:
     elif "subject" in found.columns:
         found.options["splits"] = {"subjects": {"leave_out": "subject"}}
     else:
-        found.guesses.append("no way to split was found: say one in options.splits, see docs/own-data.md")
+        found.options["splits"] = {"recordings": {"by": "take", "folds": 5}}
+        found.guesses.append("nobody says who moves: recordings are split, and people may stand in both parts")
 
 
 def _words(header: Iterable[str]) -> dict[str, str]:

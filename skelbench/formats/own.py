@@ -35,7 +35,7 @@ class Options(BaseModel, frozen=True, extra="forbid"):
     subject: str = "subject"  # the same for the column `subject`
     numbers: tuple[str, ...] = ()  # columns that hold numbers; all others are texts
     constants: dict[str, str | int | float] = {}  # fields that are equal for all samples
-    labels: str = ""  # a table with one row a sample and a column named as `id` (or `id`)
+    labels: str = ""  # a table with one row a sample; its id stands in a column named as `id`, or in the first
     frame: str = "frame"  # tables: the number of the frame; where it is not there, rows are frames
     first_frame: int = Field(default=0, ge=0)  # the number of the first frame
     person: str = "person"  # tables: who; where it is not there, nobody has an identity

@@ -172,9 +172,7 @@ def test_labels_columns_and_ids_come_from_paths_and_tables() -> None:
 
 def test_numbers_constants_and_first_numbers_are_what_the_card_says() -> None:
     rows = [row | {"frame": row["frame"] + 1} for row in wide(KEYPOINTS, label=1, subject="7", age=31)]
-    mine = card(
-        columns="subject take age width", numbers=("age",), constants={"width": 640}, first_frame=1, first_label=1
-    )
+    mine = card(kept="subject take age width", numbers=("age",), constants={"width": 640}, first_frame=1, first_label=1)
     sample = one({"a.csv": csv(rows)}, mine)
     assert sample.meta == {"subject": "7", "take": "a", "age": 31, "width": 640}
     assert (sample.n_frames, sample.targets) == (4, {"label": 0})
@@ -338,7 +336,7 @@ def test_planning_says_what_keeps_a_sample_out() -> None:
     ("extra", "options", "words"),
     [
         ({"l.csv": b"id,label\na,wave\na,bow\n"}, {"labels": "l.csv"}, "'a' has two rows"),
-        ({"l.csv": b"name,label\na,wave\n"}, {"labels": "l.csv"}, "no column 'id'; found label, name"),
+        ({"l.csv": b"id,label\n"}, {"labels": "l.csv"}, "holds no row"),
         ({"t.txt": b"a\n", "u.txt": b"a\n"}, {}, "'a' stands in both lists"),
         ({"t.txt": b"a\n", "u.txt": b"zz\n"}, {}, "none of the 1 ids listed for test is a sample, such as 'zz'"),
         ({"t.txt": b"\xff\n", "u.txt": b"a\n"}, {}, "is not UTF-8"),
