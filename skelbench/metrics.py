@@ -25,7 +25,7 @@ class Metric(BaseModel):
     value: float | None = None
     """The number; accuracies, F1, average precision and calibration error lie in [0, 1]. Null where not defined."""
     n: int
-    """How many samples were scored."""
+    """How many samples were scored; of frames and events how many of these."""
     per_class: tuple[int | float | None, ...] | tuple[tuple[int, ...], ...] | None = None
     """In the order of the record's classes; of `confusion` one row for each target, over the predictions."""
     interval: tuple[float, float] | None = None
@@ -80,6 +80,11 @@ def score(kind: str, logits: np.ndarray, target: np.ndarray, classes: Sequence[s
         **per_class(counts),
         "confusion": Metric(n=len(target), per_class=tuple(tuple(int(n) for n in row) for row in counts)),
     }
+
+
+def of_frames(metric: str) -> bool:
+    """Whether a metric counts frames or events instead of samples."""
+    return metric.startswith(("frame_", "event_", "per_class_frames", "per_class_events"))
 
 
 def shown(value: float | None, metric: str) -> str:

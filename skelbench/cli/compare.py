@@ -38,9 +38,9 @@ def command(a: str, b: str, as_json: bool) -> None:
 
 def _show(found: Comparison, a: str, b: str) -> None:
     """The difference, then tables: single runs, classes, what differs."""
-    from skelbench.metrics import shown
+    from skelbench.metrics import of_frames, shown
 
-    click.echo(f"{found.metric} of {found.n} samples\n")
+    click.echo(f"{found.metric} of {found.n} {'frames' if of_frames(found.metric) else 'samples'}\n")
     sides = (("A", a, found.a, found.values_a), ("B", b, found.b, found.values_b))
     rows = [
         {
@@ -78,13 +78,14 @@ def _show(found: Comparison, a: str, b: str) -> None:
 
 def _show_classes(found: Comparison) -> None:
     """The classes, from the one that lost most to the one that won most."""
-    from skelbench.metrics import shown
+    from skelbench.metrics import of_frames, shown
 
     if not found.classes:
         return
+    counted = "frames" if of_frames(found.metric) else "samples"
     click.echo(f"\nclasses by {found.per_class}")
     rows: list[dict[str, Any]] = [
-        {"class": row.name, "samples": row.n, "A": shown(row.a, "top1"), "B": shown(row.b, "top1"),
+        {"class": row.name, counted: row.n, "A": shown(row.a, "top1"), "B": shown(row.b, "top1"),
          "B - A": _points(row.difference, "top1")}
         for row in found.classes
     ]  # fmt: skip

@@ -8,6 +8,7 @@ from skelbench.leaderboard.cells import ORACLE, metric_title, number
 from skelbench.leaderboard.collect import Board, Row, Table
 from skelbench.leaderboard.published import PLAIN, Published
 from skelbench.leaderboard.statistics import ranks
+from skelbench.metrics import of_frames
 
 Cell = Callable[[Row], str]
 
@@ -117,7 +118,7 @@ def about(part: Table) -> str:
     if not done:
         return ""
     primary, classes = done[0].primary, f", {len(done[0].classes)} classes" if done[0].classes else ""
-    counts = {record.fold: record.metrics[primary].n for record in done}
+    counts = {record.fold: record.split.test if of_frames(primary) else record.metrics[primary].n for record in done}
     folds = f" in {len(counts)} folds" if len(counts) > 1 else ""
     guesses = sorted({number(record.chance, primary) for record in done if record.chance})  # 0: not defined
     chance = f"; chance: {' or '.join(guesses)}" if guesses else ""
