@@ -2,13 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 import numpy as np
 import pandas as pd
 
+from skelbench import guess
 from skelbench.errors import RawFormatError
 from skelbench.formats import alphapose, coco_keypoints, mmpose, names, numpy_files, openpose, own_tables, strict_json
 from skelbench.formats.detections import Detections
@@ -16,30 +17,9 @@ from skelbench.formats.own import normal
 from skelbench.skeletons import layout_names, load_layout
 from skelbench.sources.source import Source
 
-# Names of columns and keys that people use, in our spelling (see `normal`), the likeliest first.
-WORDS = {
-    "id": ("sampleid", "clipid", "videoid", "clip", "video", "sample", "sequence", "sequenceid", "recording",
-           "recordingid", "trial", "trialid", "file", "filename", "session", "id", "name"),
-    "label": ("label", "action", "actionlabel", "activity", "class", "classname", "category", "gesture", "exercise",
-              "movement", "target", "y"),
-    "subject": ("subject", "subjectid", "participant", "participantid", "performer", "actor", "patient", "user",
-                "userid", "personname", "player", "pid"),
-    "frame": ("frame", "frameid", "frameindex", "framenumber", "frameno", "framenum", "imageid"),
-    "person": ("person", "personid", "personindex", "trackid", "track", "bodyid", "skeletonid", "instanceid"),
-    "joint": ("joint", "jointname", "jointid", "jointindex", "keypoint", "keypointname", "landmark", "landmarkname",
-              "marker", "bodypart", "part"),
-    "camera": ("camera", "cameraid", "view", "viewid", "cam"),
-    "split": ("split", "part", "subset", "set", "fold", "partition"),
-    "score": ("score", "confidence", "conf", "visibility", "likelihood", "c", "s"),
-}  # fmt: skip
 _TABLES = (".csv", ".tsv", ".parquet")
-_AXIS = re.compile(r"[xyzuv]", re.IGNORECASE)
-_LAST = re.compile(r"(?P<joint>.*?)(?P<mark>[ _.:-]?)(?P<channel>[xyzuv])", re.IGNORECASE)
-_FIRST = re.compile(r"(?P<channel>[xyzuv])(?P<mark>[ _.:-]?)(?P<joint>.+)", re.IGNORECASE)
-_SIDES = (("left", "right"), (r"\bl(?=[ _.-])", "r"), (r"(?<=[ _.-])l\b", "r"), (r"^l(?=[a-z]{3})", "r"))
 _LOOKED_AT = 50  # files of whose labels the classes are found
 _CLASSES = 1000
-_METRE, _CENTIMETRE = 20.0, 1000.0  # extents below which numbers are taken for metres, for centimetres
 _USUAL = {13: "penn13", 15: "mixamo15", 17: "coco17", 18: "openpose18", 20: "kinect_v1", 25: "kinect_v2"}
 
 
@@ -77,7 +57,7 @@ class Draft:
         lines += ['pose_source = "?" # who or what saw the joints', 'licence = "?" # what others may do with them']
         lines += ['obtain = "?" # where others get them', 'citation = "?"', f"raw = {_value(self.raw)}"]
         if not self.layout:
-            parents, pairs = [-1, *[0] * (len(self.joints) - 1)], _pairs(self.joints)
+            parents, pairs = [-1, *[0] * (len(self.joints) - 1)], guess.pairs(self.joints)
             lines += ["", "[layout]", f"joints = {_value(list(self.joints))}"]
             lines += [f"parents = {parents} # ? the place of the joint that each hangs on; one root of -1"]
             lines += [f"pairs = {[list(pair) for pair in pairs]} # ? places of left and right"]
@@ -116,16 +96,16 @@ def _of_table(source: Source, path: str, paths: Sequence[str]) -> Draft | None:
     """Of CSV or Parquet."""
     table = own_tables.frame_of(source.read(path), path, lambda header: {}, path)
     header = [str(name) for name in table.columns]
-    wide, lone = _wide(header), [name for name in header if _AXIS.fullmatch(normal(name))]
-    words = _words([name for name in header if name not in lone])
-    if not _of_poses(header):
+    wide, lone = guess.wide(header), [name for name in header if guess.AXIS.fullmatch(normal(name))]
+    words = guess.words([name for name in header if name not in lone])
+    if not guess.of_poses(header):
         return None
     found = Draft("a table with a row a frame (wide)" if wide else "a table with a row a joint (long)")
     if wide:
         found.joints, found.channels, pattern = wide
         if pattern != "{joint}_{channel}":
             found.options["coordinates"] = pattern
-        numbers = table[[name for name in header if _matches(name, found)]]
+        numbers = table[[name for name in header if guess.is_coordinate(name, found.joints)]]
     else:
         found.channels = tuple(normal(name) for name in lone)
         found.joints = tuple(dict.fromkeys(table[words["joint"]].astype(str)))
@@ -142,15 +122,9 @@ def _of_table(source: Source, path: str, paths: Sequence[str]) -> Draft | None:
     _count_from(found, table, words)
     _scored(found, header, words)
     found.columns = _columns(words, found)
-    found.unit = _unit(numbers.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64), found.channels)
+    found.unit = guess.unit(numbers.apply(pd.to_numeric, errors="coerce").to_numpy(np.float64), found.channels)
     _lay_out(found)
     return found
-
-
-def _of_poses(header: Sequence[str]) -> bool:
-    """Whether a table holds poses, wide or long."""
-    lone = [name for name in header if _AXIS.fullmatch(normal(name))]
-    return _wide(header) is not None or (len(lone) > 1 and "joint" in _words(header))
 
 
 def _of_arrays(source: Source, path: str, paths: Sequence[str]) -> Draft | None:
@@ -166,7 +140,7 @@ def _of_arrays(source: Source, path: str, paths: Sequence[str]) -> Draft | None:
     _axes(found, array, many={len(value) for one, value in arrays.items() if one != key and value.ndim})
     if len(poses) > 1:
         found.options["array"] = key
-    words = _words([one for one in arrays if one != key])
+    words = guess.words([one for one in arrays if one != key])
     found.options |= {option: words[option] for option in ("label", "subject") if option in words}
     if "N" in str(found.options["axes"]) and "id" in words:
         found.options["id"] = words["id"]
@@ -190,14 +164,14 @@ def _of_json(source: Source, path: str, paths: Sequence[str]) -> Draft | None:
     record = entries[0] if entries and isinstance(entries[0], dict) else content
     if not isinstance(record, dict):
         record = {"": record}
-    shapes = {key: shape for key, value in record.items() if len(shape := _shape(value)) >= 2}
+    shapes = {key: shape for key, value in record.items() if len(shape := guess.shape(value)) >= 2}
     if not shapes:
         return None
     key = max(shapes, key=lambda one: int(np.prod(shapes[one])))
-    array = np.array(_plain(record[key]), np.float64)
+    array = np.array(guess.plain(record[key]), np.float64)
     drafted = Draft(f"JSON, '{key}' of shape {array.shape}")
     _axes(drafted, array, many=set())
-    words = _words([one for one in record if one != key])
+    words = guess.words([one for one in record if one != key])
     drafted.options |= {"array": key} if len(shapes) > 1 else {}
     drafted.options |= {option: words[option] for option in ("label", "subject") if option in words}
     if entries and "id" in words:
@@ -251,7 +225,7 @@ def _scored(found: Draft, header: Sequence[str], words: dict[str, str]) -> None:
         name = words.get("score", "")
     else:
         ends = [column.strip().lower() for column in header]
-        word = next((word for word in WORDS["score"] if any(end.endswith(f"_{word}") for end in ends)), "")
+        word = next((word for word in guess.WORDS["score"] if any(end.endswith(f"_{word}") for end in ends)), "")
         name = f"{{joint}}_{word}" if word else ""
     if name:
         found.score, found.options["score"] = "confidence, as the files say it", name
@@ -287,7 +261,7 @@ def _labels_elsewhere(found: Draft, source: Source, fit: Sequence[str], paths: S
                 table = own_tables.frame_of(source.read(path), path, lambda header: {}, path)
             except RawFormatError:
                 continue
-            words = _words([str(name) for name in table.columns])
+            words = guess.words([str(name) for name in table.columns])
             if "label" in words and path.lower().endswith(_TABLES):
                 found.options |= {"labels": names.file_name(path), "label": words["label"]}
                 if "subject" in words:
@@ -309,7 +283,7 @@ def _small_table(source: Source, path: str, fit: Sequence[str]) -> bool:
         table = own_tables.frame_of(source.read(path), path, lambda header: {}, path)
     except RawFormatError:
         return False
-    return not _of_poses([str(name) for name in table.columns])
+    return not guess.of_poses([str(name) for name in table.columns])
 
 
 def _values(source: Source, path: str, label: str) -> set[str]:
@@ -346,17 +320,6 @@ def _splits(found: Draft, source: Source, paths: Sequence[str]) -> None:
         found.guesses.append("nobody says who moves: recordings are split, and people may stand in both parts")
 
 
-def _words(header: Iterable[str]) -> dict[str, str]:
-    """Columns or keys whose names say what they are."""
-    known = {normal(name): name for name in header}
-    found: dict[str, str] = {}
-    for word, likely in WORDS.items():
-        name = next((known[one] for one in likely if one in known and known[one] not in found.values()), None)
-        if name is not None:
-            found[word] = name
-    return found
-
-
 def _columns(words: dict[str, str], found: Draft) -> dict[str, str]:
     """Columns of the store."""
     columns = {"subject": "who moves"} if "subject" in words else {}
@@ -368,38 +331,6 @@ def _columns(words: dict[str, str], found: Draft) -> dict[str, str]:
                 if isinstance(renamed, dict):
                     renamed[word] = words[word]
     return columns | {"take": "the recording"}
-
-
-def _wide(header: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...], str] | None:
-    """Joints, channels and pattern of columns that name both; None where fewer than two joints have all channels."""
-    for pattern in (_LAST, _FIRST):
-        joints: dict[str, dict[str, str]] = {}
-        for name in header:
-            match = pattern.fullmatch(name.strip())
-            if match and match["joint"]:
-                joints.setdefault(match["joint"], {})[match["channel"].lower()] = match["mark"]
-        most = max((len(channels) for channels in joints.values()), default=0)
-        whole = {joint: channels for joint, channels in joints.items() if len(channels) == most}
-        if most < 2 or len(whole) < 2:
-            continue
-        channels = tuple(next(iter(whole.values())))
-        whole = {joint: marks for joint, marks in whole.items() if set(marks) == set(channels)}
-        mark = next(iter(next(iter(whole.values())).values()))
-        numbers = [joint.isdigit() for joint in whole]
-        base = "{joint}"
-        if all(numbers):
-            base = "{index}" if "0" in whole else "{number}"
-        named = f"{base}{mark}{{channel}}" if pattern is _LAST else f"{{channel}}{mark}{base}"
-        return tuple(whole), channels, named
-    return None
-
-
-def _matches(name: str, found: Draft) -> bool:
-    """Whether a column is one of the coordinates."""
-    return any(
-        (match := pattern.fullmatch(name.strip())) is not None and match["joint"] in found.joints
-        for pattern in (_LAST, _FIRST)
-    )
 
 
 def _lay_out(found: Draft) -> None:
@@ -442,7 +373,7 @@ def _axes(found: Draft, array: np.ndarray, many: set[int]) -> None:
     found.persons = next((shape[at] for at, letter in letters.items() if letter == "M"), 1)
     found.joints = tuple(f"joint {place}" for place in range(joints))
     found.layout = _USUAL.get(joints, "")
-    found.unit = _unit(array, found.channels)
+    found.unit = guess.unit(array, found.channels)
     found.guesses.append(f"axes are {found.options['axes']} of {shape} (N samples, M persons, T frames, V joints, "
                          "C channels, D joints x channels)")  # fmt: skip
     if found.layout:
@@ -450,47 +381,6 @@ def _axes(found: Draft, array: np.ndarray, many: set[int]) -> None:
     if (array == 0).any():
         found.options["missing"] = "zero"
         found.guesses.append('joints at 0 are taken for missing (missing = "zero")')
-
-
-def _unit(values: np.ndarray, channels: Sequence[str]) -> str:
-    """The unit by the size of the numbers."""
-    finite = np.abs(values[np.isfinite(values)])
-    if set(channels) <= {"u", "v"}:
-        return "pixel"
-    high = float(np.percentile(finite, 95)) if finite.size else 0.0
-    if len(channels) == 2:
-        return "pixel" if high > _METRE else "metre"
-    return "metre" if high < _METRE else "centimetre" if high < _CENTIMETRE else "millimetre"
-
-
-def _pairs(joints: Sequence[str]) -> list[tuple[int, int]]:
-    """Joints whose names differ in left and right alone."""
-    known = {joint.lower(): place for place, joint in enumerate(joints)}
-    found = []
-    for joint, place in known.items():
-        for left, right in _SIDES:
-            other = known.get(re.sub(left, right, joint, count=1))
-            if other is not None and other != place:
-                found.append((place, other))
-                break
-    return found
-
-
-def _shape(value: object) -> tuple[int, ...]:
-    """The shape of nested lists of numbers; empty where they are ragged or hold something else."""
-    shape: list[int] = []
-    while isinstance(value, list) and value:
-        shape.append(len(value))
-        value = value[0]
-    return tuple(shape) if isinstance(value, (int, float)) or value is None else ()
-
-
-def _plain(value: object) -> object:
-    """Nested lists with NaN for null; an empty list where they are ragged."""
-    try:
-        return np.array(value, np.float64)
-    except (TypeError, ValueError, OverflowError):
-        raise RawFormatError("lists are ragged, or hold something else than numbers") from None
 
 
 def _value(value: object) -> str:

@@ -15,6 +15,7 @@ FLOW = [
     "store",
     "convert",
     "protocols",
+    "guess",
     "draft",
     "look",
     "split",
@@ -57,6 +58,7 @@ FLOW = [
     "worker",
     "leaderboard",
     "synthetic",
+    "export",
     "api",
     "cli",
 ]
