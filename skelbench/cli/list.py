@@ -9,7 +9,7 @@ import click
 from skelbench.cli import output
 from skelbench.cli.options import json_option
 from skelbench.errors import UsageError, nearest
-from skelbench.registry import Kind, plugins
+from skelbench.registry import Kind, names, plugins
 
 
 @click.command(
@@ -37,7 +37,7 @@ def command(kind: str | None, as_json: bool) -> None:
 
 def _overview(as_json: bool) -> None:
     """Every kind with its names."""
-    found = {kind: [row["name"] for row in rows()] for kind, rows in LISTS.items()}
+    found = {kind: NAMES[kind]() if kind in NAMES else [row["name"] for row in LISTS[kind]()] for kind in LISTS}
     if as_json:
         output.emit([{"name": kind, "entries": names} for kind, names in found.items()])
         return
@@ -118,4 +118,45 @@ LISTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
     "published": _published,
     "stores": _stores,
     "runs": _runs,
+}
+
+
+def _papers() -> list[str]:
+    """Files of published numbers."""
+    from importlib.resources import files
+
+    return sorted(
+        file.name.removesuffix(".csv") for file in files("skelbench.published").iterdir() if ".csv" in file.name
+    )
+
+
+def _store_names() -> list[str]:
+    """Stores by their folders."""
+    from skelbench.workspace import store_names
+
+    return sorted(store_names())
+
+
+def _layout_names() -> list[str]:
+    """Layouts by their files."""
+    from skelbench.skeletons import layout_names
+
+    return layout_names()
+
+
+def _run_names() -> list[str]:
+    """Runs by their folders."""
+    from skelbench.workspace import runs_folder
+
+    return [str(row["name"]) for row in _runs()] if runs_folder().is_dir() else []
+
+
+NAMES: dict[str, Callable[[], list[str]]] = {  # where names alone come sooner than the rows
+    "datasets": lambda: names("converters"),
+    "models": lambda: names("models"),
+    "methods": lambda: names("methods"),
+    "layouts": _layout_names,
+    "published": _papers,
+    "stores": _store_names,
+    "runs": _run_names,
 }

@@ -13,6 +13,7 @@ import numpy as np
 from skelbench import registry
 from skelbench.card import Card, load_card, parse_card
 from skelbench.errors import FINDINGS, USAGE, CardError, RawFormatError, UsageError
+from skelbench.formats.names import file_name
 from skelbench.limit import spread
 from skelbench.raw import RawItem
 from skelbench.sample import Sample
@@ -153,7 +154,7 @@ def make_plan(converter: Converter, source: Source, limit: int | None) -> Plan:
     if not planned:
         raise UsageError(_nothing(converter.card, source, rejects))
     chosen, note = _limited(items, limit, converter.card)
-    markers = {path for path in source.paths if Path(path).name == MARKER}
+    markers = {path for path in source.paths if file_name(path) == MARKER}
     used = {path for item in planned for path in item.paths} | digests.keys() | markers
     return Plan(
         items=chosen,
@@ -284,7 +285,7 @@ def _request(converter: Converter, source: Source, limit: dict[str, Any] | None)
 def _marker(source: Source) -> dict[str, Any] | None:
     """What `synth` left among the raw files; a marker that cannot be read marks the data all the same."""
     for path in source.paths:
-        if Path(path).name != MARKER:
+        if file_name(path) != MARKER:
             continue
         try:
             if source.size(path) > _MAX_MARKER:

@@ -35,6 +35,7 @@ _TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _NOT_DATA = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$)")  # what systems leave behind
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # and what turns the direction of text
 _NOT_UTF8 = re.compile("[\ud800-\udfff]")  # how Python writes bytes that it could not decode
+_USUAL = re.compile(r"([\w+-][\w.+-]*/)*[\w+-][\w.+-]*", re.ASCII)  # a name in which nothing can be wrong
 _UNPRINTABLE = re.compile(f"{CONTROL.pattern}|{_NOT_UTF8.pattern}")
 
 
@@ -216,6 +217,8 @@ def clean_name(name: str) -> tuple[str, str]:
     Returns:
         The name in composed Unicode (NFC) without `./` and doubled slashes, and a reason, empty when it is fine.
     """
+    if _USUAL.fullmatch(name):
+        return name, ""
     parts = [part for part in name.split("/") if part not in ("", ".")]
     problem = ""
     if _NOT_UTF8.search(name):
