@@ -8,7 +8,7 @@ import numpy as np
 
 from skelbench.card import Card
 from skelbench.errors import RawFormatError
-from skelbench.formats import names, numpy_files, padded, plain_pickle
+from skelbench.formats import names, numpy_files, padded, plain_pickle, plain_pickle_out
 from skelbench.raw import RawItem, RawSource
 from skelbench.sample import MetaValue, Sample
 
@@ -118,7 +118,10 @@ def write(sample: Sample, card: Card) -> Iterator[tuple[str, bytes]]:
     folder = f"{card.options['folder']}/{sample.sample_id}"
     label = int(str(sample.targets[next(iter(card.targets))]))
     yield f"{folder}/{sample.meta['part']}_data_joint.npy", numpy_files.render_npy(block.transpose(3, 0, 2, 1)[None])
-    yield f"{folder}/{sample.meta['part']}_label.pkl", plain_pickle.dumps(([f"{sample.sample_id}.skeleton"], [label]))
+    yield (
+        f"{folder}/{sample.meta['part']}_label.pkl",
+        plain_pickle_out.dumps(([f"{sample.sample_id}.skeleton"], [label])),
+    )
 
 
 def settle(sample: Sample, card: Card) -> Sample:

@@ -7,7 +7,7 @@ import click
 
 from skelbench.errors import FINDINGS, USAGE, nearest
 
-VERBS = ("list", "info", "convert", "synth", "verify", "run", "fuse", "compare", "leaderboard", "demo")
+VERBS = ("list", "info", "convert", "synth", "verify", "run", "fuse", "compare", "leaderboard", "export", "demo")
 INTERRUPTED = 130  # what a shell expects of a process that Ctrl-C ended
 
 

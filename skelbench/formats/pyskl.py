@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float32, Int64, UInt32
 
 from skelbench.errors import RawFormatError
-from skelbench.formats import plain_pickle
+from skelbench.formats import plain_pickle, plain_pickle_out
 from skelbench.sample import Sample
 
 _FRAMES = 1 << 20  # ten hours; an array without persons could claim any number
@@ -175,7 +175,7 @@ def render(entries: Iterable[Mapping[str, object]], parts: Mapping[str, Iterable
     """
     file = io.BytesIO()
     split = {name: list(ids) for name, ids in parts.items()}
-    plain_pickle.dump({"split": split, "annotations": [dict(one) for one in entries]}, file)
+    plain_pickle_out.dump({"split": split, "annotations": [dict(one) for one in entries]}, file)
     return file.getvalue()
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from skelbench.errors import RawFormatError
-from skelbench.formats import plain_pickle
+from skelbench.formats import plain_pickle, plain_pickle_out
 
 ARRAYS = hnp.arrays(
     st.one_of(hnp.integer_dtypes(endianness="?"), hnp.floating_dtypes(sizes=(16, 32, 64)), hnp.boolean_dtypes()),
@@ -49,14 +49,14 @@ def test_plain_values_are_read_as_python_reads_them(value: Any, protocol: int) -
 @given(value=VALUES)
 def test_what_is_written_python_and_we_open(value: Any) -> None:
     file = io.BytesIO()
-    plain_pickle.dump(value, file)
+    plain_pickle_out.dump(value, file)
     assert equal(plain_pickle.load(file.getvalue(), "a.pkl"), value)
     assert equal(pickle.loads(file.getvalue()), value)
 
 
 def test_a_dict_written_piece_by_piece_is_a_dict() -> None:
     file = io.BytesIO()
-    stream = plain_pickle.Stream(file)
+    stream = plain_pickle_out.Stream(file)
     stream.entry("split", {"train": ["a"]})
     stream.entries("annotations", ({"label": at, "x": np.zeros(at)} for at in range(3)))
     stream.close()
@@ -67,7 +67,7 @@ def test_a_dict_written_piece_by_piece_is_a_dict() -> None:
 
 def test_arrays_bear_the_name_that_old_and_new_numpy_know() -> None:
     file = io.BytesIO()
-    plain_pickle.dump(np.zeros(3), file)
+    plain_pickle_out.dump(np.zeros(3), file)
     named = [argument for code, argument, _ in pickletools.genops(file.getvalue()) if code.name == "GLOBAL"]
     assert named == ["numpy.core.multiarray _reconstruct", "numpy ndarray", "numpy dtype"]
 
@@ -169,7 +169,7 @@ def test_classes_that_only_look_plain_are_refused() -> None:
 def test_other_values_are_not_written() -> None:
     for value in ({1, 2}, np.array(["a"]), np.float32(1)):
         with pytest.raises(TypeError, match="no plain value"):
-            plain_pickle.dump(value, io.BytesIO())
+            plain_pickle_out.dump(value, io.BytesIO())
 
 
 WHOLE = [pickle.dumps({"a": [np.arange(3, dtype=np.float16), "x"], "b": (1, 2.5)}, protocol) for protocol in range(6)]
