@@ -57,7 +57,8 @@ def plan(raw: RawSource, card: Card) -> Iterator[RawItem]:
                 f"{match['part']} of {path[:100].replace('/', ' ')}", (path,), reject=_without(raw, path, error)
             )
             continue
-        for name, row in {name: row for row, name in reversed(list(enumerate(found.names)))}.items():
+        first = {name: row for row, name in reversed([*enumerate(found.names)])}
+        for name, row in sorted(first.items(), key=lambda one: one[1]):
             meta: dict[str, MetaValue] = {"part": match["part"], "row": row}
             yield RawItem(name, (path, beside), meta)
 
