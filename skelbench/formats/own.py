@@ -83,8 +83,8 @@ def normal(name: object) -> str:
 
 def text_of(value: object) -> str:
     """A value of a file as the text that a table would hold: no point behind whole numbers."""
-    if isinstance(value, np.generic):
-        value = value.item()
+    if isinstance(value, (np.generic, np.ndarray)):
+        value = value.item() if value.size == 1 else value.tolist()
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
     return "" if value is None or value != value else str(value).strip()

@@ -85,8 +85,8 @@ def _json(data: bytes, card: Card, options: Options, where: str) -> dict[str, Cl
         here = f"{where}, entry {place}"
         values = _values(record, options, here)
         name = text_of(values.get(options.id, np.array(""))) if options.id else ""
-        if not name or name in clips:
-            found_id = f"'{name}' twice" if name else "no id"
+        if not name or name in clips or values[options.id].size > 1:
+            found_id = f"'{name[:40]}' twice" if name in clips else "no id of one value"
             raise RawFormatError(f"{here}: {found_id} under '{options.id}' (options.id), expected one of its own.")
         (clip,) = _arrays(values, card, options, here).values()
         clips[name] = clip

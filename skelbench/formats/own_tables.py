@@ -92,8 +92,10 @@ def columns_used(header: Sequence[str], card: Card, options: Options, where: str
     Raises:
         RawFormatError: If one is missing.
     """
-    if options.joint and options.joint not in header:
-        raise RawFormatError(f"{where}: no column '{options.joint}' (options.joint). {nearest(options.joint, header)}")
+    for option in ("id", "joint"):
+        name = getattr(options, option)
+        if name and name not in header:
+            raise RawFormatError(f"{where}: no column '{name}' (options.{option}). {nearest(name, header)}")
     found = dict.fromkeys(coordinates(header, card, options, where), "coordinates")
     for option in ("frame", "person"):
         name = getattr(options, option)
@@ -195,10 +197,12 @@ def _parquet(data: bytes, where: str) -> pd.DataFrame:
         if size > _INFLATED or meta.num_rows * meta.num_columns > _CELLS:
             raise RawFormatError(f"{where}: unpacks to {size} bytes of {meta.num_rows} rows, more than expected.")
         names, types = file.schema_arrow.names, file.schema_arrow.types
+        if len(set(names)) < len(names):
+            raise RawFormatError(f"{where}: a column comes twice among {fields_error(names)}.")
         nested = [name for name, kind in zip(names, types, strict=True) if pa.types.is_nested(kind)]
         if nested:
             raise RawFormatError(f"{where}: the column '{nested[0]}' holds lists, expected one value a cell.")
-        found: pd.DataFrame = file.read().to_pandas()
+        found: pd.DataFrame = file.read().to_pandas(ignore_metadata=True)
         return found
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, RawFormatError):

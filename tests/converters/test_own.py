@@ -48,7 +48,8 @@ def read(files: dict[str, bytes], mine: Card) -> dict[str, Sample]:
     raw = InMemory(files)
     found = {}
     for item in MODULE.plan(raw, mine):
-        assert item.reject is None, item.reject
+        if item.reject:
+            raise RawFormatError(item.reject)
         found[item.sample_id] = MODULE.read(raw, item, mine)
     return found
 
@@ -307,6 +308,8 @@ BAD = wide(KEYPOINTS, **FIELDS)
         ("a.json", b'{"poses": [[[1, 2, 3]], [[1, 2]]]}', {}, "0 arrays"),
         ("a.json", b'{"poses": [[[1, "2", 3]]]}', {"array": "poses"}, "not 3 regular lists"),
         ("a.json", b"[1, 2]", {}, "a.json"),
+        ("a.json", b'[{"id": [1, 2], "p": [[[1, 2, 3]]]}]', {"id": "id"}, "expected one of its own"),
+        ("a.csv", csv(BAD), {"id": "clip"}, "no column 'clip' (options.id)"),
     ],
 )
 def test_what_is_missing_or_contradictory_is_one_clear_error(
