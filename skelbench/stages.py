@@ -24,6 +24,8 @@ from skelbench.resume import checkpoint_bytes
 from skelbench.standing import stage_file
 from skelbench.train import draw_seed, own_randomness
 
+_TRIED = 4  # part of a training batch that is tried before the first step: one in so many
+
 
 @dataclass(frozen=True)
 class Running:
@@ -113,7 +115,7 @@ def begin(cell: Cell, place: int, fabric: Fabric, *, before: nn.Module | None = 
     told = () if weights is None else warnings(weights, named)
     stage = Running(cell, place, fabric, parts, method, init, fitting, told)
     if whole or not (few and fits(method)):  # what is not fitted has nothing to predict
-        try_batch(stage)
+        try_batch(stage, shares=_TRIED)
     return stage
 
 
@@ -137,8 +139,13 @@ def rehearse(cell: Cell, fabric: Fabric) -> Iterator[Running]:
         before = stage.method
 
 
-def try_batch(stage: Running) -> Flight:
+def try_batch(stage: Running, *, shares: int = 1) -> Flight:
     """Push one batch through loss and predict.
+
+    Args:
+        stage: What is about to run.
+        shares: The training batch may be cut into so many, of which one is pushed; on a CPU, where a whole one may take
+            longer than all else before the first step, and memory is not what it shows.
 
     Raises:
         RunError: If data, model and method do not fit together.
@@ -147,7 +154,8 @@ def try_batch(stage: Running) -> Flight:
     check_gradient(stage.method, optim)
     train_batch = None
     if learns_by_gradient(type(stage.method)) and optim.epochs:
-        share = Share(processes=stage.cell.devices)  # of several processes the part of the first, which has the most
+        pieces = shares if stage.fabric.device.type == "cpu" else 1
+        share = Share(processes=stage.cell.devices * pieces)  # the part of the first, which has the most
         train_batch = next(islice(parts.train.train_batches(seed, stage.place, 0, optim.epochs, share=share), 1))
     with own_randomness(stage.fabric.device):
         torch.manual_seed(draw_seed("push", seed))

@@ -183,8 +183,8 @@ def test_a_model_named_by_path_runs(net: Callable[[str], str]) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ("self.conv(x)[:, :2]", r"Net on the rows \(24, .* gave the shape \(24, 2, .*out_channels = 4"),
-        ("self.conv(x).mean((2, 3))", r"gave the shape \(24, 4\), expected \(rows, out_channels, frames, joints\)"),
+        ("self.conv(x)[:, :2]", r"Net on the rows \(4, .* gave the shape \(4, 2, .*out_channels = 4"),
+        ("self.conv(x).mean((2, 3))", r"gave the shape \(4, 4\), expected \(rows, out_channels, frames, joints\)"),
         ("None", "gave NoneType, expected"),
         ("exit(3)", "Net on the rows .*SystemExit: 3"),
         ("self.conv(x) * float('nan')", "the loss of the first batch is nan"),
