@@ -178,12 +178,11 @@ def in_frames(
 
 
 def _strange(rows: Sequence[Any], count: int, name: str, place: Callable[[int], str]) -> RawFormatError:
-    """What is wrong with lists of numbers, and where."""
-    for at, row in enumerate(rows):
-        if type(row) is not list or len(row) != count:
-            found = f"{len(row)} numbers" if type(row) is list else kind(row)
-            return RawFormatError(f"{place(at)}: '{name}' is {found}, expected {count} numbers.")
-        for value in row:
-            if type(value) not in _NUMBERS:
-                return RawFormatError(f"{place(at)}: '{name}' holds {kind(value)}, expected numbers.")
-    return RawFormatError(f"{place(0)}: '{name}' is not {count} numbers.")
+    """What is wrong with lists of numbers, of which one is, and where."""
+    listed = (type(row) is list and len(row) == count and _NUMBERS.issuperset(map(type, row)) for row in rows)
+    at, row = next((at, row) for (at, row), good in zip(enumerate(rows), listed, strict=True) if not good)
+    if type(row) is not list or len(row) != count:
+        found = f"{len(row)} numbers" if type(row) is list else kind(row)
+        return RawFormatError(f"{place(at)}: '{name}' is {found}, expected {count} numbers.")
+    value = next(value for value in row if type(value) not in _NUMBERS)
+    return RawFormatError(f"{place(at)}: '{name}' holds {kind(value)}, expected numbers.")

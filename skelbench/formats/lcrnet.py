@@ -44,8 +44,6 @@ def parse(data: bytes, joints: int, where: str) -> Detections:
 
     def place(at: int) -> str:
         """Name a detection for people."""
-        if not detections:
-            return where
         return f"{where}, frame {frame[at]}, detection {at - int(np.searchsorted(frame, frame[at]))}"
 
     plane = numbers(field_of(detections, "pose2d", place), _PLANE * joints, "pose2d", place)
