@@ -169,7 +169,7 @@ def _listed(raw: RawSource, card: Card) -> dict[str, list[str]]:
     """The official names of both parts in the order of the file, where the list is there."""
     by, parts = card.options["by"], card.options["parts"]
     found: dict[str, list[str]] = {}
-    for path in raw.paths:
+    for path in names.members(raw, ""):
         if by and names.file_name(path) in (card.options["list"], f"{card.options['list']}.gz"):
             known = [line.strip() for line in lists.lines(raw, path) if line.strip()]
             numbers = [names.numbers(ntu_rgbd.NAME, f"{name}.skeleton") or {} for name in known]

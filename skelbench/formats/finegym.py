@@ -170,7 +170,7 @@ def _listed(raw: RawSource, card: Card) -> dict[str, _Listed]:
     """What the lists say of every element."""
     found: dict[str, _Listed] = {}
     for name, file in card.options["lists"].items():
-        for path in [path for path in raw.paths if names.file_name(path) in (file, f"{file}.gz")]:
+        for path in [path for path in names.members(raw, "") if names.file_name(path) in (file, f"{file}.gz")]:
             for sample_id, label in _lines(raw, path, len(card.targets["label"].classes)):
                 known = found.setdefault(sample_id, _Listed(name, label, path))
                 across = known.list != name and "val" in (known.list, name)

@@ -149,6 +149,12 @@ def test_hugging_face_opens_the_folder(stores: dict[str, Path], tmp_path: Path) 
     assert {part: len(rows) for part, rows in found.items()} == {"train": 8, "test": 8}
 
 
+def test_croissant_validates(stores: dict[str, Path], tmp_path: Path) -> None:
+    croissant = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed")
+    done = export(Request(stores["pyskl"], "hf", out=tmp_path / "hub"))
+    assert not croissant.Dataset(jsonld=str(done.out / "croissant.json")).metadata.ctx.issues.errors
+
+
 def test_every_form_is_there_whole_or_not_at_all(stores: dict[str, Path], tmp_path: Path) -> None:
     for form in FORMS:
         done = export(Request(stores["pyskl"], form, out=tmp_path / form))
