@@ -11,7 +11,7 @@ from torch import Tensor
 
 from skelbench.data.cut import Bound, Tracked, bind_clip, clip_frames, cut
 from skelbench.data.draw import Round, bits, salt, sample_keys
-from skelbench.data.ragged import Frames, Presence, Tracks, all_tracks, place, presence, present_tracks
+from skelbench.data.ragged import Frames, Presence, Tracks, all_tracks, bring, place, presence, present_tracks
 from skelbench.data.rows import Rows, Seen
 from skelbench.data.samplers import check_sampler, order_of, times_of
 from skelbench.data.streams import check_streams
@@ -106,7 +106,7 @@ class PartData:
     spec: InputSpec
     recipe: DataRecipe
     items: Items
-    frames: Frames  # on the device
+    frames: Frames  # on the device where they fit
     tracks: Tracks
     presence: Presence
     lengths: Int64[np.ndarray, " samples"]  # frames of each sample, 1 where it has none
@@ -239,7 +239,10 @@ class PartData:
         """Where the rows of a batch are, and what operations may know of them: one copy to the device for all."""
         owner, seen = places[sample], self.presence
         moved = np.where(self.tracks.first[tracks] < len(self.frames.rows) - 1, shifts[sample], 0)
-        host = [self.tracks.first[tracks] + moved, self.tracks.last[tracks] + moved, self.tracks.slot[tracks], sample]
+        frames, first, last = self.frames, self.tracks.first[tracks] + moved, self.tracks.last[tracks] + moved
+        if frames.apart:
+            frames, first, last = bring(frames, first, last, self.device)
+        host = [first, last, self.tracks.slot[tracks], sample]
         known = [seen.frames[owner], seen.begin[owner], seen.end[owner], seen.own[tracks]]
         packed = self._on_device(np.stack([*host, *known, self.lengths[owner], keys[sample]])).unbind()
         longest = int(self.lengths[places].max(initial=1))
@@ -254,7 +257,7 @@ class PartData:
             extent=longest,
             mirror=self._mirror,
         )
-        return Tracked(self.frames, packed[0], packed[1], longest), rows
+        return Tracked(frames, packed[0], packed[1], longest), rows
 
     @cached_property
     def _mirror(self) -> Tensor:

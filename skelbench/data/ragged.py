@@ -11,15 +11,18 @@ from torch.nn.functional import embedding_bag
 
 from skelbench.prepare import PreparedSet
 
+_SHARE = 0.5  # of a device's free memory that frames may take: the rest is for the network
+
 
 @dataclass(frozen=True, eq=False)
 class Frames:
-    """Frames of many tracks on the device; the last one is without a joint."""
+    """Frames of many tracks on the device, or on the host where there are too many; the last one is without a joint."""
 
     rows: Float32[Tensor, "rows channels joints"]  # NaN = missing
     empty: Bool[Tensor, " rows"]  # whether a frame lacks all joints
     partial: bool  # whether any frame lacks some and shows others
     gaps: bool = True  # whether any but the last lacks all
+    apart: bool = False  # whether they stay on the host, and each batch brings its own to the device
 
     @cached_property
     def zeroed(self) -> "Frames":
@@ -149,12 +152,53 @@ def place(prepared: PreparedSet, device: torch.device) -> tuple[Frames, Prepared
     Returns:
         The frames there, and the set with the places of its samples in them: other samples' rows stay behind.
     """
-    if device.type != "cpu":
+    apart = not _fit(prepared, device)
+    if device.type != "cpu" and not apart:
         prepared = compact(prepared)
     rows = prepared.keypoints
     if not rows.flags.writeable:
         rows = rows.copy()  # torch warns of memory that it must not write to
+    if apart:
+        return replace(frames_of(torch.from_numpy(rows)), apart=True), prepared
     return frames_of(torch.from_numpy(rows).to(device)), prepared
+
+
+def _fit(prepared: PreparedSet, device: torch.device) -> bool:
+    """Whether the frames of a set fit on a device beside what else has to."""
+    if device.type != "cuda":
+        return True
+    taken = int((prepared.persons * prepared.frames).sum()) * prepared.keypoints[0].nbytes
+    return taken <= _SHARE * torch.cuda.mem_get_info(device)[0]
+
+
+def bring(
+    frames: Frames, first: Int64[np.ndarray, " rows"], last: Int64[np.ndarray, " rows"], device: torch.device
+) -> tuple[Frames, Int64[np.ndarray, " rows"], Int64[np.ndarray, " rows"]]:
+    """Bring the frames of some tracks, and the one without a joint, to a device.
+
+    The copy does not wait for the device, so that it is made while the step before is still computed there. Frames that
+    lie in a file are read from it now, and no others.
+
+    Args:
+        frames: On the host.
+        first: Row at which each track begins.
+        last: Row at which it ends.
+        device: Where the batch is made.
+
+    Returns:
+        The frames there, and where each track begins and ends in them.
+    """
+    counts = last - first + 1
+    begin = np.cumsum(counts) - counts
+    chosen = np.append(np.repeat(first - begin, counts) + np.arange(counts.sum()), len(frames.rows) - 1)
+    rows = torch.empty((len(chosen), *frames.rows.shape[1:]), pin_memory=device.type == "cuda")
+    torch.index_select(frames.rows, 0, torch.from_numpy(chosen), out=rows)
+    empty = frames.empty[torch.from_numpy(chosen)]
+    brought = Frames(
+        rows.to(device, non_blocking=True), empty.to(device, non_blocking=True), frames.partial, frames.gaps
+    )
+    absent = first == len(frames.rows) - 1  # a track of nobody is one frame: the last
+    return brought, np.where(absent, len(chosen) - 1, begin), np.where(absent, len(chosen) - 1, begin + counts - 1)
 
 
 def compact(prepared: PreparedSet) -> PreparedSet:

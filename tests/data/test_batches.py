@@ -1,11 +1,13 @@
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from skelbench.data.batches import PartData, check_recipe, input_spec, part_data, recipe_spec
+from skelbench.data.batches import PartData, bring, check_recipe, input_spec, part_data, recipe_spec
 from skelbench.data.types import Batch, DataRecipe, Items, Share
 from skelbench.errors import RecipeError, RunError
 from skelbench.skeletons import Layout, adjacency, load_layout, mirror
@@ -350,3 +352,37 @@ def test_processes_share_each_piece_and_mixed_neighbours_stay_together(
         ends = [sum(sizes[: place + 1]) for place in range(processes)]
         assert all(end % 2 == 0 or end == len(all_of_it.index) for end in ends)
         assert sizes[0] == max(sizes)
+
+
+@pytest.mark.parametrize("persons", ["present", "all", "joined"])
+@pytest.mark.parametrize("clips", [AUGMENTED, ["linspace", "stream"], ["sorted-draw:5", "stream"]], ids=str)
+def test_frames_that_stay_on_the_host_or_in_a_file_give_the_same_batches(
+    persons: str, clips: list[str], make_part: MakePart, tmp_path: Path
+) -> None:
+    part = make_part(SHAPES, clips=clips, persons=persons)
+    rows = part.frames.rows.numpy()
+    mapped = np.memmap(tmp_path / "rows", np.float32, "w+", shape=rows.shape)
+    mapped[:] = rows
+    for held in (part.frames.rows, torch.from_numpy(mapped)):
+        other = replace(part, frames=replace(part.frames, rows=held, apart=True))
+        for one, two in zip(part.train_batches(3, 0, 1, 2), other.train_batches(3, 0, 1, 2), strict=True):
+            assert same_batches(one, two)
+        for one, two in zip(part.batches(), other.batches(), strict=True):
+            assert same_batches(one, two)
+
+
+def test_a_batch_brings_the_frames_of_its_own_tracks_alone(make_part: MakePart) -> None:
+    part = make_part(SHAPES)
+    last = len(part.frames.rows) - 1
+    tracks = part.tracks
+    chosen = [0, 2]
+    frames, first, end = bring(part.frames, tracks.first[chosen], tracks.last[chosen], torch.device("cpu"))
+    assert len(frames.rows) == int((tracks.last[chosen] - tracks.first[chosen] + 1).sum()) + 1
+    for place, track in enumerate(chosen):
+        assert torch.equal(
+            frames.rows[first[place] : end[place] + 1].nan_to_num(-1),
+            part.frames.rows[tracks.first[track] : tracks.last[track] + 1].nan_to_num(-1),
+        )
+    nobody = np.array([last])
+    frames, first, end = bring(part.frames, nobody, nobody, torch.device("cpu"))
+    assert first == end == len(frames.rows) - 1

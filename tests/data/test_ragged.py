@@ -103,7 +103,8 @@ def test_a_track_on_the_missing_frame_is_missing_everywhere() -> None:
 @given(st.lists(st.one_of(st.just(NAN), st.floats(-4, 4, width=16)), min_size=1, max_size=6), st.floats(0, 5, width=16))
 def test_both_ways_of_interpolating_agree(values: list[float], position: float) -> None:
     position = min(position, len(values) - 1)
-    assert same(read(line(*values), [position]), read(partial(*values), [position])[:1])
+    one, other = read(line(*values), [position]), read(partial(*values), [position])[:1]
+    np.testing.assert_allclose(one, other, rtol=2e-7, atol=2e-7)  # their products round in another order
     low, high = values[int(position)], values[min(int(position) + 1, len(values) - 1)]
     if position == int(position) or np.isnan(high):
         high = low
