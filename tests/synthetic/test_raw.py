@@ -25,19 +25,20 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def outcome(name: str, raw: Path) -> tuple[int, int]:
-    """How many items of a source can be read, and how many are refused."""
+    """How many items of a source can be read, and how many are refused, such as those whose id was there before."""
     plugin = registry.find("converters", name)
     module, card = registry.load(plugin), load_card(plugin.toml)
-    source, good, bad = open_source([raw], max_file=1 << 26), 0, 0
+    source, bad = open_source([raw], max_file=1 << 26), 0
+    found: set[str] = set()
     for item in module.plan(source, card):
         try:
-            if item.reject:
-                raise RawFormatError(item.reject)
+            if item.reject or item.sample_id in found:
+                raise RawFormatError(item.reject or "twice")
             module.read(source, item, card)
-            good += 1
+            found.add(item.sample_id)
         except RawFormatError:
             bad += 1
-    return good, bad
+    return len(found), bad
 
 
 def shared_by(name: str) -> int:
