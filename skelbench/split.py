@@ -97,9 +97,13 @@ def resolve(store: Store, protocol: str | None = None, *, splits: str | None = N
     Raises:
         UsageError: If there is no such file, protocol or fold, with the nearest name.
         CardError: If the file does not say what it must.
-        SplitError: If the protocol does not hold on this store: a column, target or class is missing, the parts
-            share a sample or what they must not, or one is empty.
+        SplitError: If the protocol does not hold on this store: it is a part of a conversion, a column,
+            target or class is missing, the parts share a sample or what they must not, or one is empty.
     """
+    shard = store.info.origin.shard
+    if shard is not None:
+        joins = f"`skelbench convert {store.info.origin.converter} --merge` joins all of them into the set."
+        raise SplitError(f"{store.path} is part {shard.part} of {shard.of} of {store.info.name}: {joins}")
     protocols, folder = _protocols(store, splits)
     name = protocol or next(iter(protocols))
     if name not in protocols:

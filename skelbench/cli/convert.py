@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,12 +24,15 @@ Examples:
   skelbench convert penn_action --raw Penn_Action/labels --limit 200 --out data/penn_200
   skelbench convert smarthome --raw smarthome_skeletons --channels u,v
   skelbench convert own --raw my_recordings --card my.toml
+  skelbench convert posecap --raw posecap --shard 2/8
+  skelbench convert posecap --merge data/posecap.*-of-8
 """
 
 
 @click.command("convert", short_help="Raw data in, a verified store out.", epilog=EXAMPLES)
 @click.argument("name")
-@click.option("--raw", type=PATH, multiple=True, required=True, help="Folder, zip or tar; repeat for several.")
+@click.argument("parts", nargs=-1, type=PATH)
+@click.option("--raw", type=PATH, multiple=True, help="Folder, zip or tar; repeat for several.")
 @click.option(
     "--out", type=PATH, help="The store's own path.  [default: data/NAME, of one's own data by the card's name]"
 )
@@ -36,6 +40,8 @@ Examples:
 @click.option("--channels", default="", metavar="LIST", help="Keep only these, such as u,v.  [default: all]")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: as many as pay off]")
 @click.option("--limit", type=click.IntRange(min=1), help="Only N items, spread over classes, subjects and cameras.")
+@click.option("--shard", metavar="I/N", help="Convert part I of N only, on any machine that sees the raw data.")
+@click.option("--merge", is_flag=True, help="Join the parts that are named after it into one store.")
 @overwrite_option
 @dry_run_option
 @json_option
@@ -43,21 +49,65 @@ def command(dry_run: bool, as_json: bool, **given: Any) -> None:
     """Convert the raw data of NAME (a registered data set, or the path of a converter) into a store.
 
     The store is written beside its place, re-read, verified, then renamed: it is there whole or not at all.
-    A conversion that was stopped goes on where it was when the same command is given again.
+    A conversion that was stopped goes on where it was when the same command is given again. Large sets may be
+    converted in PARTS, on several machines, and joined: the store is that of one conversion, byte for byte.
     """
     from skelbench.convert import Request, convert, plan_report
-    from skelbench.workspace import data_folder
 
+    if given.pop("merge"):
+        _merge(dry_run, as_json, given)
+        return
+    if given.pop("parts") or not given["raw"]:
+        raise click.UsageError("name the raw data with --raw PATH, or parts to be joined after --merge.")
+    shard = _shard(given.pop("shard"))
     channels = tuple(name.strip() for name in given.pop("channels").split(",") if name.strip())
     named = given["card"] if given["card"] and given["name"] in OF_FORMS else Path(given["name"])
-    out = given.pop("out") or data_folder() / named.stem
-    request = Request(converter=given.pop("name"), out=out, channels=channels, **given)
+    out = given.pop("out") or _place(named, shard)
+    request = Request(converter=given.pop("name"), out=out, channels=channels, shard=shard, **given)
     if dry_run:
         plan = plan_report(request)
         output.emit(plan.as_json()) if as_json else _show_plan(plan)
         return
     with _bar() as on_progress:
         report = convert(request, on_progress=on_progress)
+    output.emit(report.as_json()) if as_json else _show(report)
+
+
+def _place(named: Path, shard: tuple[int, int] | None) -> Path:
+    """Where a store stands that no --out names."""
+    from skelbench.workspace import data_folder
+
+    return data_folder() / (f"{named.stem}.{shard[0]}-of-{shard[1]}" if shard else named.stem)
+
+
+def _shard(text: str | None) -> tuple[int, int] | None:
+    """Read `2/8`."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text, re.ASCII)
+    if match is None:
+        raise click.UsageError(f"--shard is '{text[:40]}', expected part and parts such as 2/8.")
+    return int(match[1]), int(match[2])
+
+
+def _merge(dry_run: bool, as_json: bool, given: dict[str, Any]) -> None:
+    """Join parts."""
+    from skelbench.convert import MergeRequest, merge
+
+    for name in ("raw", "shard", "limit", "channels", "card"):
+        if given[name]:
+            raise click.UsageError(f"--merge joins parts that are converted; --{name} has no meaning there.")
+    if dry_run:
+        raise click.UsageError("--merge has no --dry-run.")
+    request = MergeRequest(
+        converter=given["name"],
+        parts=given["parts"],
+        out=given["out"],
+        workers=given["workers"],
+        overwrite=given["overwrite"],
+    )
+    with _bar() as on_progress:
+        report = merge(request, on_progress=on_progress)
     output.emit(report.as_json()) if as_json else _show(report)
 
 

@@ -4,21 +4,20 @@ raw paths -> source -> plan -> outcomes in order -> parts on the disk -> one sto
 """
 
 import errno
-import hashlib
 import logging
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import chain
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal, TypeVar
 
 import skelbench
 from skelbench.convert.features import write_features
-from skelbench.convert.planning import Converter, Plan, load_converter, make_plan, refined
+from skelbench.convert.finishing import is_wanted, place_of, raw_digest, verified
+from skelbench.convert.planning import Converter, Plan, load_converter, make_plan, part_of, refined
 from skelbench.convert.report import PlanReport, Progress, Report, plan_report_of, report_of
 from skelbench.convert.staging import (
     PART_ITEMS,
@@ -33,19 +32,16 @@ from skelbench.convert.staging import (
     remove,
     staged_items,
     staged_parts,
-    standing,
     write_part,
 )
 from skelbench.convert.workers import Workplace, read_item, read_items, worker_count
 from skelbench.crew import Crew, crew
 from skelbench.errors import RawFormatError, StoreError, UsageError
-from skelbench.sources.source import Source, open_source, printable
+from skelbench.sources.source import Source, open_source
 from skelbench.store.block import Block
 from skelbench.store.reader import open_store
 from skelbench.store.schema import DatasetInfo, Origin, RawDigest, Reject, pose_bytes
-from skelbench.store.verify import verify_store
 from skelbench.store.writer import write_blocks
-from skelbench.workspace import expanded
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +61,7 @@ class Request:
     card: Path | None = None  # instead of the converter's own
     workers: int | None = None  # processes; None chooses
     limit: int | None = None  # items at most
+    shard: tuple[int, int] | None = None  # only this part, counted from 1, of so many
     channels: tuple[str, ...] = ()  # of the card that the store keeps; none for all
     overwrite: Literal["never", "always"] = "never"
 
@@ -142,7 +139,7 @@ def convert(request: Request, *, on_progress: Callable[[Progress], None] = lambd
             _stage(job, folder, parts, helpers, on_progress)
             info, rejects = _finish(job, folder, parts, helpers, on_progress)
     seconds = time.perf_counter() - started
-    return report_of(request.out, job.plan, info=info, rejects=rejects, state="written", seconds=seconds)
+    return report_of(request.out, job.plan.ignored, info=info, rejects=rejects, state="written", seconds=seconds)
 
 
 def _prepare(request: Request) -> _Job:
@@ -151,47 +148,20 @@ def _prepare(request: Request) -> _Job:
         number = getattr(request, name)
         if number is not None and number < 1:
             raise UsageError(f"--{name} is {number}, expected 1 or more.")
-    out = _place(request.out)
+    if request.shard is not None and not 1 <= request.shard[0] <= request.shard[1]:
+        raise UsageError(f"--shard is {request.shard[0]}/{request.shard[1]}, expected 1/4, 2/4, 3/4 or 4/4, say.")
+    out = place_of(request.out)
     converter = load_converter(request.converter, request.card, request.channels)
     skip = (out, partial_folder(out))
     source = open_source(request.raw, max_file=converter.max_file, skip=skip)
     converter = refined(converter, source)
-    return _Job(request, out, converter, source, make_plan(converter, source, request.limit))
-
-
-def _place(out: Path) -> Path:
-    """Where a store will really stand, links resolved; a name that no store can have is refused before any work."""
-    place = Path(os.path.realpath(expanded(out)))
-    if Path.cwd().is_relative_to(place):  # a store takes its place by a rename, which would leave the user nowhere
-        raise UsageError(f"{out} is the folder that you are in, or holds it. Name a new one with --out.")
-    try:
-        str(place).encode()
-        with suppress(FileNotFoundError, NotADirectoryError):
-            os.lstat(part_path(partial_folder(place), 0))
-    except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise UsageError(f"{printable(str(out))}: no place for a store: {reason}. Name another with --out.") from error
-    return place
+    plan = make_plan(converter, source, request.limit)
+    return _Job(request, out, converter, source, plan if request.shard is None else part_of(plan, *request.shard))
 
 
 def _wanted(job: _Job) -> bool:
     """Whether there is anything to do; something else in the store's place must not be lost."""
-    there, info = standing(job.out)
-    again = job.request.overwrite == "always"
-    if there == "nothing" or (there == "store" and again):
-        return True
-    if there == "other":
-        raise UsageError(
-            f"{job.request.out} is there and is no skelbench store (or holds other files too), so it is not touched, "
-            "not even with --overwrite always. Name another place with --out."
-        )
-    if info is not None and info.origin.request == job.plan.request:
-        return False
-    found = "made from other raw data, card, converter or limit" if info else "damaged, or of another version"
-    raise UsageError(
-        f"{job.request.out} holds a store that is {found}. Replace it with --overwrite always, or name another "
-        "place with --out."
-    )
+    return is_wanted(job.out, job.request.out, job.plan.request, overwrite=job.request.overwrite)
 
 
 def _done(job: _Job, started: float) -> Report:
@@ -201,7 +171,9 @@ def _done(job: _Job, started: float) -> Report:
             remove(folder)
     store = open_store(job.out)
     seconds = time.perf_counter() - started
-    return report_of(job.request.out, job.plan, info=store.info, rejects=store.rejects(), state="done", seconds=seconds)
+    return report_of(
+        job.request.out, job.plan.ignored, info=store.info, rejects=store.rejects(), state="done", seconds=seconds
+    )
 
 
 def _stage(job: _Job, folder: Path, parts: list[Part], helpers: Crew, on_progress: Callable[[Progress], None]) -> None:
@@ -238,7 +210,7 @@ def _finish(
     """Write one store from the parts, verify it, and put it in its place."""
     rejects = [*job.plan.rejects, *(reject for part in parts for reject in part.rejects)]
     lengths = [length for part in parts for length in part.lengths]
-    if not lengths:
+    if not lengths and not job.plan.shard:  # a part may well have none: the others are not here
         remove(folder)
         first = rejects[0]
         where = first.path or first.sample_id
@@ -246,57 +218,44 @@ def _finish(
         raise RawFormatError(f"Not one of {job.plan.planned:,} items became a sample, so there is no store. {reason}")
     whole = folder / "store"
     shutil.rmtree(whole, ignore_errors=True)
+    digests = _digests(job, parts)
     blocks = chain.from_iterable(map(read_part, parts))
     info = write_blocks(
         whole,
         job.converter.card,
-        _origin(job, parts),
+        _origin(job, digests),
         blocks=_counted(blocks, Progress("writing", 0, len(lengths), "samples", len(rejects)), on_progress),
         lengths=lengths,
         rejects=rejects,
+        raw={path: (job.source.size(path), digest) for path, digest in digests.items()} if job.plan.shard else None,
     )
-    _verify(whole, len(rejects), helpers, on_progress)
+    verified(whole, len(rejects), helpers, on_progress)
     write_features(job.converter, job.source, whole, job.out)
     publish(whole, job.out, folder)
     remove(folder)
     return info, rejects
 
 
-def _verify(whole: Path, rejects: int, helpers: Crew, on_progress: Callable[[Progress], None]) -> None:
-    """Read back what was written, every byte; if it is not sound it goes."""
-    size = sum(path.stat().st_size for path in whole.iterdir())
-    checked = 0
-
-    def progress(count: int) -> None:
-        """Take the bytes read since the last call."""
-        nonlocal checked
-        checked += count
-        on_progress(Progress("verifying", checked, size, "bytes", rejects))
-
-    findings = verify_store(whole, progress, helpers)
-    if findings:
-        shutil.rmtree(whole)
-        listed = "; ".join(f"{finding.file}: {finding.problem}" for finding in findings[:3])
-        raise StoreError(f"What was written does not verify, so there is no store: {listed} Repeat the command.")
-
-
-def _origin(job: _Job, parts: Sequence[Part]) -> Origin:
-    """How the store came to be; the raw digest does not depend on where, or in what archive, the files lay."""
+def _digests(job: _Job, parts: Sequence[Part]) -> dict[str, str]:
+    """SHA-256 of all the raw files that were read."""
     digests = dict(job.plan.digests)
     for part in parts:
         digests |= part.digests
-    whole = hashlib.sha256()
-    for name, digest in sorted((PurePosixPath(path).name, digest) for path, digest in digests.items()):
-        whole.update(f"{name}\0{digest}\n".encode())
+    return digests
+
+
+def _origin(job: _Job, digests: dict[str, str]) -> Origin:
+    """How the store came to be; the raw digest does not depend on where, or in what archive, the files lay."""
     size = sum(map(job.source.size, digests))
     return Origin(
         converter=job.converter.name,
         skelbench=skelbench.__version__,
         request=job.plan.request,
-        raw=RawDigest(files=len(digests), bytes=size, sha256=whole.hexdigest()),
+        raw=RawDigest(files=len(digests), bytes=size, sha256=raw_digest(digests)),
         planned=job.plan.planned,
         limit=job.plan.limit,
         synthetic=job.plan.synthetic,
+        shard=job.plan.shard,
     )
 
 

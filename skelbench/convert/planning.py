@@ -18,7 +18,7 @@ from skelbench.limit import spread
 from skelbench.raw import RawItem
 from skelbench.sample import Sample
 from skelbench.sources.source import CONTROL, MARKER, Source, is_archive, open_source, printable
-from skelbench.store.schema import Reject
+from skelbench.store.schema import Reject, Shard
 from skelbench.workspace import expanded
 
 _MAX_ID = 255  # bytes, as in a file name
@@ -73,6 +73,7 @@ class Plan:
     request: str  # digest of converter, card, raw listing and limit
     synthetic: dict[str, Any] | None  # content of the marker that `synth` leaves
     digests: dict[str, str]  # member -> SHA-256 of those read for planning
+    shard: Shard | None = None  # which part of the items these are; None for all
 
 
 def load_converter(name: str, card: Path | None, channels: Sequence[str] = ()) -> Converter:
@@ -166,6 +167,29 @@ def make_plan(converter: Converter, source: Source, limit: int | None) -> Plan:
         request=_request(converter, source, note),
         synthetic=synthetic,
         digests=digests,
+    )
+
+
+def part_of(plan: Plan, part: int, of: int) -> Plan:
+    """Cut out some of the items, one after the other: parts on several machines, put end to end, are the whole.
+
+    Args:
+        plan: Of the whole, which every machine makes alike from the same raw data.
+        part: Counted from 1.
+        of: How many parts there are.
+
+    Returns:
+        The plan of the part. Rejects known from names are those of the first.
+    """
+    start, stop = ((len(plan.items) * place) // of for place in (part - 1, part))
+    shard = Shard(part=part, of=of, request=plan.request)
+    content = json.dumps(shard.model_dump(), sort_keys=True)
+    return replace(
+        plan,
+        items=plan.items[start:stop],
+        rejects=plan.rejects if part == 1 else (),
+        request=hashlib.sha256(content.encode()).hexdigest(),
+        shard=shard,
     )
 
 

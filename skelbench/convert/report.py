@@ -135,7 +135,7 @@ def official(card: Card, planned: int, rejects: int | None) -> dict[str, Any]:
 
 def report_of(
     store: Path,
-    plan: Plan,
+    ignored: Sequence[str],
     *,
     info: DatasetInfo,
     rejects: Sequence[Reject],
@@ -146,7 +146,7 @@ def report_of(
 
     Args:
         store: Its path as the user gave it.
-        plan: What it was made by.
+        ignored: Members of the raw data that belong to no item.
         info: Its dataset.json.
         rejects: Its rejects.
         state: Whether it was written now.
@@ -156,15 +156,15 @@ def report_of(
         The report.
     """
     origin = info.origin
-    found = None if origin.limit else sum(bool(reject.sample_id) for reject in rejects)
+    found = None if origin.limit or origin.shard else sum(bool(reject.sample_id) for reject in rejects)
     return Report(
         store=store,
         state=state,
         samples=info.samples,
         rejects=info.rejects,
         reasons=grouped(rejects),
-        ignored=len(plan.ignored),
-        such_as=printable(plan.ignored[0]) if plan.ignored else "",
+        ignored=len(ignored),
+        such_as=printable(ignored[0]) if ignored else "",
         fingerprint=info.fingerprint,
         official={} if origin.synthetic else official(info.card, origin.planned, found),
         seconds=seconds,
@@ -190,7 +190,7 @@ def plan_report_of(
     Returns:
         The report.
     """
-    found = None if plan.limit else plan.named
+    found = None if plan.limit or plan.shard else plan.named
     return PlanReport(
         store=store,
         state=state,

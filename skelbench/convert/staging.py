@@ -27,7 +27,7 @@ import numpy as np
 from skelbench.errors import StoreError
 from skelbench.store.block import Block, Row, samples_of
 from skelbench.store.fingerprint import one_nan, sample_digest
-from skelbench.store.schema import INFO, README, REJECTS, SAMPLES, SEGMENTS, DatasetInfo, Reject, read_info
+from skelbench.store.schema import INFO, RAW, README, REJECTS, SAMPLES, SEGMENTS, DatasetInfo, Reject, read_info
 
 PART_ITEMS = 1024  # planned items in a part
 _LOCK = "lock"
@@ -37,7 +37,7 @@ _LINGER, _PAUSE = 5.0, 0.05  # seconds: given to the processes of a killed write
 _DIGEST_BYTES = 32  # SHA-256 at the end of a part
 _LENGTH = struct.Struct("<Q")  # before each block of a part, and of the summary before the digest
 _OURS = re.compile(r"lock|request\.json(\.tmp)?|part-\d+\.samples(\.tmp)?|unpacked-\d+\.tar|store|replaced")
-_STORE_FILE = re.compile(rf"({INFO}|{SAMPLES}|{SEGMENTS}|{REJECTS}|{README}|poses-\d+\.h5)")
+_STORE_FILE = re.compile(rf"({INFO}|{SAMPLES}|{SEGMENTS}|{REJECTS}|{RAW}|{README}|poses-\d+\.h5)")
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,13 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_serializer, model_validator
 
 from skelbench.card import Card, explain
 from skelbench.errors import StoreError
@@ -20,6 +20,7 @@ INFO = "dataset.json"
 SAMPLES = "samples.parquet"
 SEGMENTS = "segments.parquet"  # untrimmed sets only
 REJECTS = "rejects.parquet"
+RAW = "raw.parquet"  # parts of a conversion only: the raw files read, which the whole counts once
 README = "README.md"
 RESERVED = frozenset({"sample_id", "scored", "n_frames", "n_poses", "offset"})  # columns that no meta may take
 
@@ -52,6 +53,14 @@ class Parent(BaseModel, frozen=True, extra="forbid"):
     fingerprint: str
 
 
+class Shard(BaseModel, frozen=True, extra="forbid"):
+    """Which part of a conversion a store is, see `skelbench convert --shard`."""
+
+    part: int = Field(ge=1)  # counted from 1, in the order of the plan
+    of: int = Field(ge=1)
+    request: str  # of the whole
+
+
 class Origin(BaseModel, frozen=True, extra="forbid"):
     """How the store came to be; holds no date, host, path or duration."""
 
@@ -63,6 +72,12 @@ class Origin(BaseModel, frozen=True, extra="forbid"):
     limit: dict[str, Any] | None = None  # what `--limit` chose, and from what
     parents: tuple[Parent, ...] = ()
     synthetic: dict[str, Any] | None = None  # generator and seed; None for recordings
+    shard: Shard | None = None  # None for the whole
+
+    @model_serializer(mode="wrap")
+    def _whole_says_nothing_of_parts(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """The key stands only where there is something to say, so that it changes no store that is whole."""
+        return {name: value for name, value in handler(self).items() if name != "shard" or value is not None}
 
 
 class ShardInfo(BaseModel, frozen=True, extra="forbid"):
@@ -99,7 +114,7 @@ class DatasetInfo(BaseModel, frozen=True, extra="forbid"):
         shards = [shard.file for shard in self.shards]
         if shards != [shard_file(place) for place in range(len(shards))]:
             raise ValueError(f"shards must be {shard_file(0)} and so on, found {', '.join(shards[:4])}")
-        wanted = {SAMPLES, REJECTS, README, *shards}
+        wanted = {SAMPLES, REJECTS, README, *shards, *((RAW,) if self.origin.shard else ())}
         wrong = sorted((self.files.keys() - {SEGMENTS}) ^ wanted)
         if wrong:
             raise ValueError(f"files must name every file of the store and no other, found a difference in {wrong[0]}")

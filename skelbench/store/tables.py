@@ -1,6 +1,6 @@
 """The Parquet tables of a store: one row a sample, one a segment, one a reject."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ _ROWS_PER_BYTE = 16  # more rows than this in a byte of Parquet are a bomb: ids 
 _TARGET_TYPES = {"single": pa.int32(), "multi": pa.list_(pa.int8()), "score": pa.float64()}
 _META_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64()}
 _SEGMENT_COLUMNS = {"sample_id": pa.string(), "start": pa.int64(), "end": pa.int64(), "label": pa.int32()}
+_RAW_COLUMNS = {"path": pa.string(), "bytes": pa.int64(), "sha256": pa.string()}
 _REJECT_COLUMNS = {"sample_id": pa.string(), "path": pa.string(), "reason": pa.string()}
 
 
@@ -119,6 +120,20 @@ def rejects_table(rejects: Iterable[Reject]) -> pa.Table:
     """rejects.parquet, sorted; in file names that are not UTF-8 the bytes that do not fit become escapes."""
     rows = sorted((reject.sample_id, reject.path, reject.reason) for reject in rejects)
     return _table([tuple(map(_readable, row)) for row in rows], _REJECT_COLUMNS)
+
+
+def raw_table(files: Mapping[str, tuple[int, str]]) -> pa.Table:
+    """raw.parquet: size and SHA-256 of the raw files that a part of a conversion read, sorted by their names."""
+    return _table([(_readable(path), *found) for path, found in sorted(files.items())], _RAW_COLUMNS)
+
+
+def read_raw(path: Path) -> dict[str, tuple[int, str]]:
+    """Size and SHA-256 of raw files, by their names.
+
+    Raises:
+        StoreError: If the file is damaged.
+    """
+    return {name: (size, digest) for name, size, digest in _rows(path, _RAW_COLUMNS, None)}
 
 
 def parquet_bytes(table: pa.Table) -> bytes:

@@ -5,13 +5,14 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
+import pyarrow as pa
 
 from skelbench.card import Card
 from skelbench.errors import StoreError
@@ -23,6 +24,7 @@ from skelbench.store.readme import readme
 from skelbench.store.schema import (
     FORMAT,
     INFO,
+    RAW,
     README,
     REJECTS,
     SAMPLES,
@@ -38,7 +40,7 @@ from skelbench.store.schema import (
     seal,
     shard_file,
 )
-from skelbench.store.tables import SampleRows, parquet_bytes, rejects_table
+from skelbench.store.tables import SampleRows, parquet_bytes, raw_table, rejects_table
 
 _BUFFER = 1 << 20  # bytes gathered for each array before they are written
 _ALIGNMENT = 64  # bytes; every array starts on a cache line, so that a map of it is aligned
@@ -76,7 +78,7 @@ def write_store(  # noqa: PLR0913  (what a store is made of has seven parts)
     return write_blocks(folder, card, origin, blocks=blocks, lengths=lengths, rejects=rejects, shard_bytes=shard_bytes)
 
 
-def write_blocks(  # noqa: PLR0913  (what a store is made of has seven parts)
+def write_blocks(  # noqa: PLR0913  (what a store is made of has eight parts)
     folder: Path,
     card: Card,
     origin: Origin,
@@ -84,6 +86,7 @@ def write_blocks(  # noqa: PLR0913  (what a store is made of has seven parts)
     blocks: Iterable[Block],
     lengths: Sequence[int],
     rejects: Sequence[Reject],
+    raw: Mapping[str, tuple[int, str]] | None = None,
     shard_bytes: int = 2 << 30,
 ) -> DatasetInfo:
     """Write a store and put it on the disk for good (fsync); the same content gives the same bytes.
@@ -97,6 +100,7 @@ def write_blocks(  # noqa: PLR0913  (what a store is made of has seven parts)
         blocks: Samples that fit the card, in the order of their ids (by bytes of UTF-8), each id once.
         lengths: Poses of each sample, which must be known beforehand to cut the shards.
         rejects: Raw items that did not become samples, in any order.
+        raw: Size and SHA-256 of the raw files by name; of a part of a conversion only.
         shard_bytes: Size that a shard does not exceed, unless a single sample does: none straddles two.
 
     Returns:
@@ -113,7 +117,8 @@ def write_blocks(  # noqa: PLR0913  (what a store is made of has seven parts)
     try:
         rows = SampleRows(card)
         shards = _write_shards(folder, _listed(blocks, rows), card, lengths, shard_bytes)
-        return _write_rest(folder, origin, shards, rows, rejects)
+        extra = {RAW: raw_table(raw)} if raw is not None else {}
+        return _write_rest(folder, origin, shards, rows, {REJECTS: rejects_table(rejects), **extra})
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -254,16 +259,16 @@ def _write_rest(
     origin: Origin,
     shards: tuple[ShardInfo, ...],
     rows: SampleRows,
-    rejects: Sequence[Reject],
+    others: Mapping[str, pa.Table],
 ) -> DatasetInfo:
     """Write the tables, the README and, last, dataset.json."""
     content = fingerprint(rows.card, rows.digests)
-    tables = {SAMPLES: rows.samples_table(), SEGMENTS: rows.segments_table(), REJECTS: rejects_table(rejects)}
+    tables = {SAMPLES: rows.samples_table(), SEGMENTS: rows.segments_table(), **others}
     for name, table in tables.items():
         if table is not None:
             _write_file(folder / name, parquet_bytes(table))
     poses = sum(shard.poses for shard in shards)
-    counts = {"samples": len(rows), "frames": rows.frames, "poses": poses, "rejects": len(rejects)}
+    counts = {"samples": len(rows), "frames": rows.frames, "poses": poses, "rejects": others[REJECTS].num_rows}
     _write_file(folder / README, readme(rows.card, origin, counts, content).encode())
     info = DatasetInfo(
         format=FORMAT,
@@ -273,7 +278,7 @@ def _write_rest(
         samples=len(rows),
         poses=poses,
         frames=rows.frames,
-        rejects=len(rejects),
+        rejects=counts["rejects"],
         shards=shards,
         files={path.name: _sha256(path) for path in sorted(folder.iterdir())},
         fingerprint=content,
