@@ -29,7 +29,7 @@ def _converted(raw: Path, name: str, out: Path, workers: int = 1) -> Any:
     return convert(Request(name, (raw,), out, workers=workers, overwrite="always"))
 
 
-def _prepared(store: Path, workers: int = 1) -> Any:
+def _prepared(store: Path, workers: int | None = None) -> Any:
     """All samples of a store by the list `ctr`."""
     from skelbench.prepare.sets import prepare_set
     from skelbench.store.reader import open_store
@@ -45,7 +45,7 @@ def to_trainable(raw: Path, *, workers: int = 1) -> Timed:
     def work() -> Done:
         """Convert and prepare."""
         _converted(raw, "ntu60", emptied(out), workers)
-        prepared = _prepared(out, workers)
+        prepared = _prepared(out)
         return Done(len(prepared), _megabytes(raw), digest=lambda: digest_of(padded(prepared)))
 
     work()
