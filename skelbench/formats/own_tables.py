@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,16 @@ _BLANK = ["", "nan", "NaN", "NAN", "NA", "null", "None"]  # cells without a numb
 _PRECISE: dict[str, Any] = {} if pd.__version__.partition(".")[0] >= "3" else {"float_precision": "round_trip"}
 _CELLS = 1 << 28  # most cells of one table: two gigabytes as numbers
 _INFLATED = 1 << 31  # bytes that a Parquet file may unpack to
+
+
+@dataclass(frozen=True, eq=False)
+class _Numbers:
+    """What is counted and measured in the rows of a table."""
+
+    values: Float32[np.ndarray, "rows columns"]  # coordinates, then confidence
+    frame: Int64[np.ndarray, " rows"] | None  # counted from 0; None where rows are frames
+    person: Int64[np.ndarray, " rows"]  # -1 where nobody says
+    joint: Int64[np.ndarray, " rows"] | None  # of long tables
 
 
 def frame_of(data: bytes, name: str, numeric: Callable[[Sequence[str]], Mapping[str, str]], where: str) -> pd.DataFrame:
@@ -74,14 +85,14 @@ def clips(table: pd.DataFrame, card: Card, options: Options, where: str) -> dict
         raise RawFormatError(f"{where}: a row has no '{options.id}', expected the id of its sample.")
     order = np.argsort(inverse, kind="stable")
     bounds = np.searchsorted(inverse[order], np.arange(len(names) + 1))
-    rest = [column for column in table.columns if column not in used]
+    numbers = _numbers(table, card, options, where)
+    shared = _shared(table[[column for column in table.columns if column not in used]], order, bounds)
     found = {}
     for place, name in enumerate(names):
-        rows = table.iloc[order[bounds[place] : bounds[place + 1]]]
+        rows = order[bounds[place] : bounds[place + 1]]
         here = f"{where}, sample '{name}'" if options.id else where
-        clip = _long(rows, card, options, here) if options.joint else _wide(rows, card, options, here)
-        first = rows.iloc[0]
-        fields = {str(column): first[column] for column in rest if (rows[column] == first[column]).all()}
+        clip = (_wide if numbers.joint is None else _long)(numbers, rows, card, options, here)
+        fields = {column: values[place] for column, values in shared.items() if values[place] is not None}
         found[str(name)] = Clip(clip.keypoints, clip.frame, clip.person, clip.score, clip.n_frames, fields)
     return found
 
@@ -218,35 +229,54 @@ def _as_numbers(column: "pd.Series[Any]", name: str, where: str) -> "pd.Series[A
         raise RawFormatError(f"{where}: the column '{name}' holds no numbers: {str(error)[:80]}.") from error
 
 
-def _wide(rows: pd.DataFrame, card: Card, options: Options, where: str) -> Clip:
+def _numbers(table: pd.DataFrame, card: Card, options: Options, where: str) -> _Numbers:
+    """The numbers of a whole table."""
+    names = coordinates(list(table.columns), card, options, where)
+    frame = None
+    if options.frame in table:
+        frame = _whole(table[options.frame].to_numpy(np.float64), options.frame, where) - options.first_frame
+    elif options.joint:
+        raise RawFormatError(f"{where}: no column '{options.frame}' (options.frame), which a table of joints needs.")
+    return _Numbers(
+        values=_rounded(table[names].to_numpy(np.float64), where),
+        frame=frame,
+        person=_people(table, options, where),
+        joint=_joints(table[options.joint].to_numpy(str), card, where) if options.joint else None,
+    )
+
+
+def _shared(table: pd.DataFrame, order: np.ndarray, bounds: np.ndarray) -> dict[str, list[object]]:
+    """For each column its one value in every clip; None where it has several."""
+    found: dict[str, list[object]] = {}
+    for column in table.columns:
+        codes, different = pd.factorize(table[column], use_na_sentinel=False)
+        low, high = (part.reduceat(codes[order], bounds[:-1]) for part in (np.minimum, np.maximum))
+        pairs = zip(low.tolist(), high.tolist(), strict=True)
+        found[str(column)] = [different[one] if one == other else None for one, other in pairs]
+    return found
+
+
+def _wide(numbers: _Numbers, rows: np.ndarray, card: Card, options: Options, where: str) -> Clip:
     """A clip whose rows are poses."""
     joints, channels = len(card.layout.joints), len(card.channels)
-    names = coordinates(list(rows.columns), card, options, where)
-    values = _rounded(rows[names].to_numpy(np.float64), where)
+    values = numbers.values[rows]
     keypoints = values[:, : joints * channels].reshape(len(rows), joints, channels)
     score = values[:, joints * channels :] if options.score else None
-    if options.frame in rows:
-        frame = _whole(rows[options.frame].to_numpy(np.float64), options.frame, where) - options.first_frame
-    else:
-        frame = np.arange(len(rows))
-    return _clip(keypoints, frame, _people(rows, options, where), score, options)
+    frame = np.arange(len(rows)) if numbers.frame is None else numbers.frame[rows]
+    return _clip(keypoints, frame, numbers.person[rows], score, options)
 
 
-def _long(rows: pd.DataFrame, card: Card, options: Options, where: str) -> Clip:
+def _long(numbers: _Numbers, rows: np.ndarray, card: Card, options: Options, where: str) -> Clip:
     """A clip whose rows are joints."""
-    if options.frame not in rows:
-        raise RawFormatError(f"{where}: no column '{options.frame}' (options.frame), which a table of joints needs.")
-    joint = _joints(rows[options.joint].to_numpy(str), card, where)
-    frame = _whole(rows[options.frame].to_numpy(np.float64), options.frame, where) - options.first_frame
-    person = _people(rows, options, where)
-    pairs, pose = np.unique(np.stack([frame, person]), axis=1, return_inverse=True)
+    if numbers.joint is None or numbers.frame is None:
+        raise RawFormatError(f"{where}: a table of joints needs columns of joints and frames.")
+    joint, values = numbers.joint[rows], numbers.values[rows]
+    pairs, pose = np.unique(np.stack([numbers.frame[rows], numbers.person[rows]]), axis=1, return_inverse=True)
     pose = pose.reshape(-1)
     if len(np.unique(pose * len(card.layout.joints) + joint)) < len(rows):
         raise RawFormatError(
             f"{where}: a joint comes twice in one frame of one person. Is options.id or options.person another column?"
         )
-    names = coordinates(list(rows.columns), card, options, where)
-    values = _rounded(rows[names].to_numpy(np.float64), where)
     keypoints = np.full((pairs.shape[1], len(card.layout.joints), len(card.channels)), np.nan, np.float32)
     keypoints[pose, joint] = values[:, : len(card.channels)]
     score = None
