@@ -281,9 +281,9 @@ def _raw_works() -> Iterator[Work]:
     )
     yield Work(
         name="zip",
-        what=f"{FEW} NTU texts in a zip → store, verified and digested",
+        what=f"{MANY:,} NTU texts in a zip → store, verified and digested",
         items="clips",
-        make=_kinect(FEW, archive=True),
+        make=_kinect(MANY, archive=True),
         ways=(
             Way("inflate alone", _inflate_alone),
             Way("fast", _to_store),
