@@ -1,5 +1,7 @@
 """Text of numbers: one row a line, blanks between them, the same count in every line."""
 
+import io
+
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
@@ -43,6 +45,8 @@ def _plain(u: UInt8[np.ndarray, " bytes"], columns: int) -> Float64[np.ndarray, 
     The digits make a whole number that 64-bit floats hold exactly, as they do 10^6: their quotient is the nearest
     to what is written.
     """
+    if np.count_nonzero(u == _POINT) * (_DECIMALS + 3) > len(u) + 1:  # more than numbers of this form can have
+        return None
     point = np.flatnonzero(u == _POINT)
     if len(point) % columns or not len(point) or point[0] < 1 or point[-1] + _DECIMALS >= len(u):
         return None
@@ -77,14 +81,15 @@ def _signs(negative: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 def _any(data: bytes, columns: int, where: str) -> Float32[np.ndarray, "rows columns"]:
     """Numbers of any form, line by line."""
-    lines = data.split(b"\n")
-    found = np.empty((len(lines), columns), np.float32)
-    for number, line in enumerate(lines):
+    found = []
+    for number, line in enumerate(io.BytesIO(data), 1):
+        if len(line) > columns * _LONGEST_FIELD:
+            raise RawFormatError(f"{where}, line {number}: {len(line)} characters, expected {columns} numbers.")
         fields = line.split()
         if len(fields) != columns:
-            raise RawFormatError(f"{where}, line {number + 1}: {len(fields)} numbers, expected {columns}; is it cut?")
-        found[number] = _floats(fields, f"{where}, line {number + 1}")
-    return found
+            raise RawFormatError(f"{where}, line {number}: {len(fields)} numbers, expected {columns}; is it cut?")
+        found.append(_floats(fields, f"{where}, line {number}"))
+    return np.stack(found)
 
 
 def _floats(fields: list[bytes], where: str) -> Float32[np.ndarray, " columns"]:

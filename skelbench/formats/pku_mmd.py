@@ -114,7 +114,11 @@ def write(sample: Sample, card: Card) -> Iterator[tuple[str, bytes]]:
     if isinstance(label, tuple) and -1 not in label:
         codes, first = card.options["codes"], card.options["first"]
         lines = [(codes[label], start + first, end + first) for start, end, label in sample.segments]
-        lines += [(codes[0], first, first)] * int(sample.meta["left_out"])
+        if sample.meta[
+            "left_out"
+        ]:  # the owner's lists have both: rows that name the end first, and rows without a frame
+            lines = [(code, end, start) for code, start, end in lines[:1]] + lines[1:]
+            lines += [(codes[0], first, first)] * int(sample.meta["left_out"])
         said = "".join(f"{code},{start},{end},{CONFIDENCE}\n" for code, start, end in lines)
         yield f"{card.options['labels']}/{sample.sample_id}.txt", (said or "\n").encode()
 

@@ -56,6 +56,8 @@ def test_a_negative_zero_stays_negative() -> None:
         (b"1.000000,2.000000\n", "x, line 1: 1 numbers"),
         (b"1.000000 --2.000000\n", "x, line 1: b'--2.000000'"),
         (b"1.000000-2.000000\n", "x, line 1: 1 numbers"),
+        (b"1." * 1000, "x, line 1: 2000 characters, expected 2 numbers"),
+        (b"." * 100 + b"\n1 2", "x, line 1: 1 numbers"),
     ],
 )
 def test_what_is_no_table_of_numbers_is_refused_by_line(content: bytes, words: str) -> None:
