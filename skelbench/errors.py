@@ -20,6 +20,10 @@ class SplitError(ValueError):
     """A protocol that does not hold on a store: a leak, an unknown id, an empty part. Exit code 2."""
 
 
+class LeakError(SplitError):
+    """A protocol whose parts share what they must not, or a sample. Exit code 2."""
+
+
 class RawFormatError(ValueError):
     """One raw file that is not what its format says; the engine turns it into a reject."""
 

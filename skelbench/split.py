@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from skelbench.card import explain
-from skelbench.errors import CardError, SplitError, UsageError, nearest
+from skelbench.errors import CardError, LeakError, SplitError, UsageError, nearest
 from skelbench.protocols import ListFiles, OfficialCounts, ProtocolCard, Rule, SplitFile, own_protocol
 from skelbench.registry import find
 from skelbench.store.reader import Store
@@ -187,7 +187,7 @@ def _labelled(
     labelled, of_class = _usable(store.table[target], store.card.targets[target].kind, index)
     clash = parts["train"] & parts["test"]
     if clash.any():
-        raise SplitError(f"{where}: {_some(store, clash)} in both parts.")
+        raise LeakError(f"{where}: {_some(store, clash)} in both parts.")
     notes = _left_out(parts["train"] | parts["test"], labelled, of_class)
     kept = {part: mask & labelled & of_class for part, mask in parts.items()}
     _check_filled(store, card, where, kept)
@@ -356,7 +356,7 @@ def _check_shared(table: "pd.DataFrame", card: ProtocolCard, where: str, parts: 
         train, test = (set(table.loc[parts[part], column].dropna().unique().tolist()) for part in ("train", "test"))
         shared = train & test
         if shared and column in card.disjoint:
-            raise SplitError(f"{where}: the parts share {column} {_values(sorted(shared))}, which they must not.")
+            raise LeakError(f"{where}: the parts share {column} {_values(sorted(shared))}, which they must not.")
         if shared:
             notes.append(f"the parts share {_count(len(shared), column)}")
     return notes

@@ -57,8 +57,10 @@ def command(dry_run: bool, as_json: bool, **given: Any) -> None:
     if given.pop("merge"):
         _merge(dry_run, as_json, given)
         return
-    if given.pop("parts") or not given["raw"]:
-        raise click.UsageError("name the raw data with --raw PATH, or parts to be joined after --merge.")
+    if given.pop("parts"):
+        raise click.UsageError("parts are joined by --merge, which is not given; raw data are named by --raw.")
+    if not given["raw"]:
+        raise click.UsageError("Missing option '--raw': where the raw data of the set are.")
     shard = _shard(given.pop("shard"))
     channels = tuple(name.strip() for name in given.pop("channels").split(",") if name.strip())
     named = given["card"] if given["card"] and given["name"] in OF_FORMS else Path(given["name"])
