@@ -168,8 +168,8 @@ def _fit(prepared: PreparedSet, device: torch.device) -> bool:
     if device.type != "cuda":
         return True
     taken = int((prepared.persons * prepared.frames).sum()) * prepared.keypoints[0].nbytes
-    free, _ = torch.cuda.mem_get_info(device)
-    return taken <= _SHARE * float(free)
+    free: int = torch.cuda.mem_get_info(device)[0]
+    return taken <= _SHARE * free
 
 
 def bring(
