@@ -23,6 +23,7 @@ from skelbench.store.verify import verify_store
 from skelbench.survey import METRES, Survey, survey
 
 PERSON = (0.5, 2.5)  # metres that a person measures along the longest axis
+_BEYOND = 4.0  # factor beyond these from which on it is the unit that is wrong: wrong units are off by ten and more
 _DOUBLES = 5  # groups of doubles that are named
 _NAMED = 3  # samples, classes or joints in a finding
 _SMALL = 2.0  # pixels: a person is larger, or the coordinates are shares of the image
@@ -150,7 +151,8 @@ def _unit_findings(store: Store, found: Survey) -> Iterator[Finding]:
         low, high = PERSON
         if not low <= typical <= high:
             reason = f"a person measures {typical:.3g} m, expected {low} to {high} m: is the unit {card.units['x']}?"
-            yield Finding("error", INFO, f"units: {reason}")
+            wrong = not low / _BEYOND <= typical <= high * _BEYOND
+            yield Finding("error" if wrong else "remark", INFO, f"units: {reason}")
         else:
             strange = np.flatnonzero((sizes < low) | (sizes > high))
             if len(strange):

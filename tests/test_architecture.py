@@ -21,6 +21,7 @@ FLOW = [
     "split",
     "subset",
     "survey",
+    "contents",
     "audit",
     "desk",
     "prepare",

@@ -22,6 +22,7 @@ EXAMPLES = """\b
 Examples:
   skelbench info nw_ucla
   skelbench info lite --dataset nw_ucla
+  skelbench info data/nw_ucla --figures
   skelbench info kinect_v2 --figures
   skelbench info my_recordings --draft my.toml
   skelbench info runs/nw_ucla/xview/lite-supervised-joint --figures
@@ -35,7 +36,7 @@ Examples:
 @click.option(
     "--figures",
     is_flag=True,
-    help="Draw it, as PNG and SVG: a run into `figures/` beside its record, a layout into `figures/` here.",
+    help="Draw it, as PNG and SVG: a run into `figures/` beside its record, stores and layouts into `figures/` here.",
 )
 @click.option("--out", type=PATH, help="With --figures: another folder for them.")
 @click.option("--draft", type=PATH, help="Of data that no set knows: write the draft of a card there.")
@@ -44,7 +45,8 @@ def command(*, name: str, dataset: str | None, figures: bool, as_json: bool, **g
     """Say what is known of NAME: a data set, a store, a model, a method, a layout or a run, or files of recordings.
 
     Stores are named by name or path, runs by folder, record.json or the first digits of their key. The figures are
-    learning curves, confusion, the most frequent confusions, classes and calibration; of a layout, its skeleton. Of
+    learning curves, confusion, the most frequent confusions, classes and calibration; of a layout, its skeleton; of a
+    store, lengths, people, missing joints and classes, which are counted for it in any case. Of
     files, folders and archives it says which data set they are; of unknown ones it drafts a card for `convert own`.
     """
     from skelbench.registry import names
@@ -65,8 +67,7 @@ def command(*, name: str, dataset: str | None, figures: bool, as_json: bool, **g
         return
     known = {*names("converters"), *store_names(), *kinds["models"], *kinds["methods"], *layout_names()}
     if name in known or (Path(name) / "dataset.json").is_file():
-        _refuse(figures, name)
-        _print(_dataset(name), as_json)
+        _dataset(name, figures=figures, out=out, as_json=as_json)
     elif _is_run(Path(name)) or (KEY.fullmatch(name) and not Path(name).exists()):
         _run(name, figures=figures, out=out, as_json=as_json)
     elif Path(name).exists():
@@ -120,9 +121,9 @@ def _look(path: Path, draft: Path | None, as_json: bool) -> None:
 
 
 def _refuse(figures: bool, name: str) -> None:
-    """Only runs and layouts are drawn."""
+    """Only runs, stores and layouts are drawn."""
     if figures:
-        raise click.UsageError(f"--figures draws a run or a layout, and {name} is neither.")
+        raise click.UsageError(f"--figures draws a run, a store or a layout, and {name} is none.")
 
 
 def _run(name: str, *, figures: bool, out: Path | None, as_json: bool) -> None:
@@ -159,23 +160,56 @@ def _print(facts: dict[str, Any], as_json: bool) -> None:
     tables = {name: rows for name, rows in tables.items() if isinstance(rows[0], dict)}
     plain = {name: value for name, value in facts.items() if name not in tables}
     output.pairs({
-        name: ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value for name, value in plain.items()
+        name: _text(value) for name, value in plain.items()
     })  # fmt: skip
     for name, rows in tables.items():
         click.echo(f"\n{name}")
         output.table(rows, rows[0])
 
 
-def _dataset(name: str) -> dict[str, Any]:
-    """A registered set's card; and what its store holds, where there is one."""
-    from skelbench.card import load_card
-    from skelbench.registry import find, names
+def _text(value: Any) -> Any:
+    """A plain value on one line."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {one}" for name, one in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+
+
+def _dataset(name: str, *, figures: bool, out: Path | None, as_json: bool) -> None:
+    """A registered set's card; and what its store holds, where there is one, perhaps as pictures."""
     from skelbench.store.reader import open_store
     from skelbench.workspace import store_names, store_path
 
-    if name in store_names() or (Path(name) / "dataset.json").is_file():
-        store = open_store(store_path(name))
-        return {**_card(store.card), **_store(store)}
+    if name not in store_names() and not (Path(name) / "dataset.json").is_file():
+        _refuse(figures, name)
+        _print(_set(name), as_json)
+        return
+    store = open_store(store_path(name))
+    found = _contents(store)
+    facts: dict[str, Any] = {**_card(store.card), **_store(store), **found}
+    if figures:
+        from skelbench.figures.contents import draw_contents
+
+        lengths = store.table["n_frames"].to_numpy()
+        facts["figures"] = [*map(str, draw_contents(store.path.name, lengths, found, out or Path("figures")).written)]
+    _print(facts, as_json)
+
+
+def _contents(store: Store) -> dict[str, Any]:
+    """What the recordings of a store are like."""
+    from skelbench.contents import contents
+    from skelbench.convert.workers import worker_count
+    from skelbench.crew import crew
+    from skelbench.survey import survey
+
+    with crew(worker_count(None, len(store)) - 1) as helpers:
+        return contents(store, survey(store.path, helpers))
+
+
+def _set(name: str) -> dict[str, Any]:
+    """A registered set's card."""
+    from skelbench.card import load_card
+    from skelbench.registry import find, names
+
     card = load_card(find("converters", name).toml)
     protocols = [{"name": f"{name}/{one}"} for one in _protocol_names(name)] if name in names("splits") else []
     return {**_card(card), "store": "none here yet", "obtain": card.obtain, "protocols": protocols}

@@ -14,11 +14,13 @@ _TEXT = """\
 |---|---|
 | samples | {samples:,} |
 | frames | {frames:,} at {fps:g} per second |
+| frames of a sample | {lengths} |
 | poses (one person in one frame) | {poses:,} |
 | raw items that became no sample | {rejects:,} (rejects.parquet says why) |
 | joints | {joints} |
 | channels | {channels} |
 | targets | {targets} |
+| samples of a class | {balance} |
 | converted by | skelbench {version}, converter `{converter}` |
 | data fingerprint | `{fingerprint}` |
 
@@ -45,13 +47,13 @@ _SYNTHETIC = (
 )
 
 
-def readme(card: Card, origin: Origin, counts: Mapping[str, int], fingerprint: str) -> str:
+def readme(card: Card, origin: Origin, counts: Mapping[str, int | str], fingerprint: str) -> str:
     """Describe a store for people; the same store gives the same text.
 
     Args:
         card: The set's card.
         origin: How it was made.
-        counts: `samples`, `frames`, `poses` and `rejects`.
+        counts: `samples`, `frames`, `poses` and `rejects`; in words `lengths` and `balance`, of frames and classes.
         fingerprint: Digest of its content.
 
     Returns:

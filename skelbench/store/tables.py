@@ -47,6 +47,30 @@ class SampleRows:
         """Recorded frames of all samples."""
         return sum(self._frames)
 
+    @property
+    def lengths(self) -> str:
+        """How many frames a sample has, in words."""
+        if not self._frames:
+            return "none"
+        return f"{min(self._frames):,} to {max(self._frames):,}, median {float(np.median(self._frames)):,g}"
+
+    @property
+    def balance(self) -> str:
+        """How many samples each class of the first target has, in words."""
+        name, target = next(iter(self.card.targets.items()))
+        labels = self._targets[name]
+        if target.kind == "score" or not labels or not target.classes:
+            return "no classes"
+        if target.kind == "multi":
+            counts = (np.array(labels, np.int8).reshape(len(labels), -1) == 1).sum(0)
+        else:
+            known = np.array(labels, np.int64)
+            counts = np.bincount(known[known >= 0], minlength=len(target.classes))
+        there = counts[counts > 0]
+        if not len(there):
+            return "none is labelled"
+        return f"{there.min():,} to {there.max():,}; {len(there)} of {len(target.classes)} classes have any"
+
     def add(self, sample: Row) -> None:
         """Take the next row.
 

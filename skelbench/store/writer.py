@@ -269,7 +269,8 @@ def _write_rest(
             _write_file(folder / name, parquet_bytes(table))
     poses = sum(shard.poses for shard in shards)
     counts = {"samples": len(rows), "frames": rows.frames, "poses": poses, "rejects": others[REJECTS].num_rows}
-    _write_file(folder / README, readme(rows.card, origin, counts, content).encode())
+    words = {"lengths": rows.lengths, "balance": rows.balance}
+    _write_file(folder / README, readme(rows.card, origin, {**counts, **words}, content).encode())
     info = DatasetInfo(
         format=FORMAT,
         name=rows.card.name,

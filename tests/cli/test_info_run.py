@@ -69,8 +69,8 @@ def test_figures_are_drawn_and_listed(skelbench, scored_run, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("lite", "--figures"), "--figures draws a run or a layout, and lite is neither"),
-        (("nw_ucla", "--figures"), "is neither"),
+        (("lite", "--figures"), "--figures draws a run, a store or a layout, and lite is none"),
+        (("nw_ucla", "--figures"), "is none"),
         (("lite", "--out", "x"), "give --figures too"),
         (("deadbeef",), "No run deadbeef"),
         (("runs",), "No run runs"),
