@@ -2,12 +2,13 @@
 
 import tomllib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
 
 from skelbench.cli import output
-from skelbench.cli.options import json_option
+from skelbench.cli.options import PATH, json_option
 from skelbench.errors import UsageError, nearest
 from skelbench.registry import Kind, names, plugins
 
@@ -15,18 +16,27 @@ from skelbench.registry import Kind, names, plugins
 @click.command(
     "list",
     short_help="What there is, by name.",
-    epilog="Examples:  skelbench list   skelbench list datasets   skelbench list runs --json",
+    epilog="Examples:  skelbench list   skelbench list datasets --raw ~/Downloads   skelbench list runs --json",
 )
 @click.argument("kind", required=False)
+@click.option("--raw", type=PATH, help="Of datasets: look there for raw files too.")
 @json_option
-def command(kind: str | None, as_json: bool) -> None:
-    """List datasets, protocols, models, methods, layouts, published, stores or runs; all kinds without KIND."""
+def command(kind: str | None, raw: Path | None, as_json: bool) -> None:
+    """List datasets, protocols, models, methods, layouts, published, stores or runs; all kinds without KIND.
+
+    Of datasets it says which are here as stores, how many raw items are expected and found, and how to get the others.
+    """
+    if raw is not None and kind != "datasets":
+        raise UsageError("--raw is where raw files of data sets may lie: `skelbench list datasets --raw PATH`.")
     if kind is not None and kind not in LISTS:
         raise UsageError(f"No kind '{kind}'. {nearest(kind, LISTS)}")
     if kind is None:
         _overview(as_json)
         return
-    rows = LISTS[kind]()
+    if kind == "datasets" and not as_json:
+        _show_desk(_datasets(raw))
+        return
+    rows = _datasets(raw) if kind == "datasets" else LISTS[kind]()
     if as_json:
         output.emit(rows)
     elif rows:
@@ -44,16 +54,30 @@ def _overview(as_json: bool) -> None:
     output.pairs({kind: ", ".join(names) for kind, names in found.items()})
 
 
-def _datasets() -> list[dict[str, Any]]:
-    """Registered data sets, and whether a store of each is here."""
-    from skelbench.workspace import store_names
+def _datasets(raw: Path | None = None) -> list[dict[str, Any]]:
+    """Registered data sets: what is here, what is expected, how to get it."""
+    from skelbench.desk import desk
 
-    here = store_names()
-    rows = []
-    for name, table in _tables("converters"):
-        row = {"name": name, "title": table["title"], "here": "yes" if name in here else ""}
-        rows.append({**row, "licence": table["licence"]})
-    return rows
+    return [entry.as_json() for entry in desk(raw)]
+
+
+def _show_desk(rows: list[dict[str, Any]]) -> None:
+    """Data sets for people: what is here in a table, how to get the others below it."""
+    numbers = ("expected", "found", "samples", "rejects")
+    shown = [
+        {
+            **{key: row[key] for key in ("name", "title", "here")},
+            **{key: "" if row[key] is None else f"{row[key]:,}" for key in numbers},
+            "size": "" if row["bytes"] is None else output.size(row["bytes"]),
+            "protocols": ", ".join(row["protocols"][:4]) + (", ..." if len(row["protocols"]) > 4 else ""),
+        }
+        for row in rows
+    ]
+    output.table(shown, shown[0])
+    for row in rows:
+        click.echo(f"\n{row['name']}: {row['licence']}")
+        if row["here"] not in ("yes", "part"):
+            click.echo(f"  get it: {row['obtain']}\n  convert: {row['raw']}")
 
 
 def _protocols() -> list[dict[str, Any]]:
