@@ -7,7 +7,9 @@ import click
 
 from skelbench.errors import FINDINGS, USAGE, nearest
 
-VERBS = ("list", "info", "convert", "synth", "verify", "run", "fuse", "compare", "leaderboard", "export", "demo")
+VERBS = (
+    *("list", "info", "convert", "synth", "verify", "view", "run", "fuse", "compare", "leaderboard", "export", "demo"),
+)
 INTERRUPTED = 130  # what a shell expects of a process that Ctrl-C ended
 
 
