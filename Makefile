@@ -2,13 +2,14 @@
 PIP_ARGS ?=
 PYTHON ?= python3
 PYTEST_ARGS ?=
+FUZZ ?= 2000
 # Tests side by side, each on one core. The tests of a file stay together, because they share what they set up.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test bench slow check types schema clean
+.PHONY: demo test bench slow fuzz check types schema clean
 
 demo: $(READY)  ## synthetic raw archive -> convert -> three systems -> board, in demo/
 	$(BIN)/skelbench demo
@@ -21,6 +22,9 @@ bench: $(READY)  ## speed and memory beside the peers' ways, as ratios
 
 slow: $(READY)  ## the slow tests alone
 	$(PYTEST) -m slow $(PYTEST_ARGS)
+
+fuzz: $(READY)  ## thousands of damaged raw files for every converter; FUZZ says how many
+	SKELBENCH_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz -rP -p no:cacheprovider $(PYTEST_ARGS)
 
 check: $(READY) types  ## lint and types
 	$(BIN)/ruff check .

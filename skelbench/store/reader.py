@@ -81,7 +81,7 @@ class Store:
     @cached_property
     def ids(self) -> tuple[str, ...]:
         """The id of every sample, in order."""
-        return tuple(self._rows.sample_id)
+        return tuple(plain(self._arrow["sample_id"]))
 
     @cached_property
     def table(self) -> "pd.DataFrame":
@@ -159,9 +159,10 @@ class Store:
     def _rows(self) -> "_Rows":
         """The same as plain lists, which are the fastest to take single values from; counts and offsets checked."""
         table, card = self._arrow, self.card
-        columns = {name: plain(table[name]) for name in table.column_names}
+        columns = {name: plain(table[name]) for name in table.column_names if name != "sample_id"}
+        columns["sample_id"] = list(self.ids)
         self._check_offsets(columns)
-        free = [name for name in columns if name not in RESERVED and name not in card.targets]
+        free = [name for name in table.column_names if name not in RESERVED and name not in card.targets]
         return _Rows(
             sample_id=columns["sample_id"],
             n_frames=columns["n_frames"],
