@@ -53,7 +53,7 @@ def scene(prepared: Prepared, layout: Layout, channels: Sequence[str], name: str
         The scene, scaled so that all of it is seen.
     """
     values = prepared.keypoints.astype(np.float64)
-    gone = np.isnan(values).any(-1)
+    gone: np.ndarray = np.asarray(np.isnan(values).any(-1))
     flat = _plane(np.where(gone[..., None], np.nan, values), layout, channels)
     known = flat[~gone]
     low, high = (known.min(0), known.max(0)) if len(known) else (np.zeros(2), np.ones(2))
@@ -76,11 +76,12 @@ def strip(scenes: Sequence[Scene], moments: int = 8) -> Figure:
     figure = Figure(figsize=(moments * _SIDE, rows * (_SIDE + 0.55)))
     for row, one in enumerate(scenes):
         frames = one.spots.shape[1]
-        places = np.unique(np.linspace(0, max(frames - 1, 0), moments).round().astype(int)) if frames else []
+        spread = np.linspace(0, max(frames - 1, 0), moments).round().astype(int)
+        places: list[int] = np.unique(spread).tolist() if frames else []
         for column, place in enumerate(places):
             height = _SIDE / (rows * (_SIDE + 0.55))
             where = (column / moments, 1 - (row + 1) / rows + 0.02, 0.96 / moments, height)
-            _panel(figure.add_axes(where), one, int(place))
+            _panel(figure.add_axes(where), one, place)
         figure.text(0.002, 1 - row / rows - 0.012, short(one.name, 110), va="top", fontsize=9.5, weight="bold")
     return figure
 
@@ -207,8 +208,8 @@ def _panel(axes: Axes, one: Scene, place: int) -> None:
                     *spots[[child, parent]].T, color=GREY if lost else colour, lw=0.8 if lost else 1.6,
                     ls=":" if lost else "-",
                 )  # fmt: skip
-        axes.scatter(*spots[~gone].T, s=5, color=colour, zorder=3)
-        axes.scatter(*spots[gone].T, s=18, marker="x", color=GREY, linewidths=0.9, zorder=3)
+        axes.scatter(spots[~gone, 0], spots[~gone, 1], s=5, color=colour, zorder=3)
+        axes.scatter(spots[gone, 0], spots[gone, 1], s=18, marker="x", color=GREY, linewidths=0.9, zorder=3)
     missing = int(one.gone[one.there[:, place], place].sum())
     told = f"frame {int(one.frame[place])}" + (f", {missing} missing" if missing else "")
     nobody = "" if one.there[:, place].any() else ", nobody"
