@@ -352,7 +352,7 @@ class FakeStore(Store):
     def __init__(self, table: pd.DataFrame, name: str = "tiny") -> None:
         self._rows_of = table
         self._names = tuple(f"s{place:07}" for place in range(len(table)))
-        self.info = SimpleNamespace(name=name, card=card_of(name), origin=SimpleNamespace(synthetic=None))
+        self.info = SimpleNamespace(name=name, card=card_of(name), origin=SimpleNamespace(synthetic=None, shard=None))
 
     def __len__(self) -> int:
         return len(self._rows_of)
