@@ -194,7 +194,7 @@ def _ordered(array: np.ndarray, card: Card, options: Options, where: str) -> np.
     for axis in "NM":
         if axis not in axes:
             array, axes = array[None], axis + axes
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # infinities are refused later; NaN may have any bits
         return np.asarray(array.transpose([axes.index(axis) for axis in "NMTVC"]), np.float32)
 
 

@@ -100,7 +100,7 @@ def test_a_damaged_file_is_read_or_refused_by_name_soon_and_in_little_memory(nam
                 raise AssertionError(f"{name}, seed {SEED}, number {number}: {path}: {error!r:.300}") from error
         assert found != "refused without a word", f"{name}, seed {SEED}, number {number}: {path}"
         counts[found] += 1
-        dropped = found != "refused whole" and path in own and sample.sample_id not in named
+        dropped = found != "refused whole" and path in own and not named  # an id in the content may be another one
         if dropped and not any(fnmatch(path, glob) for glob in globs):
             raise AssertionError(f"{name}, seed {SEED}, number {number}: {path} is dropped in silence")
     print(f"{name}: {COUNT} damaged files: {dict(counts)}")  # noqa: T201  (the long run reports its counts)
