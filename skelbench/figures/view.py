@@ -59,7 +59,8 @@ def scene(prepared: Prepared, layout: Layout, channels: Sequence[str], name: str
     low, high = (known.min(0), known.max(0)) if len(known) else (np.zeros(2), np.ones(2))
     extent = max(float((high - low).max()), 1e-9)
     spots = (flat - (low + high) / 2) / extent * (1 - 2 * _MARGIN) + 0.5
-    return Scene(name, layout, _carried(spots, gone), gone, ~gone.all(-1), prepared.frame)
+    there: np.ndarray = np.asarray(~gone.all(-1))
+    return Scene(name, layout, _carried(spots, gone), gone, there, prepared.frame)
 
 
 def strip(scenes: Sequence[Scene], moments: int = 8) -> Figure:

@@ -79,7 +79,7 @@ def period(block: Block) -> int | None:
     found = 1
     for person in range(block.shape[1]):
         frames = block[:, person].reshape(len(block), -1)
-        if frames.any():
+        if (frames != 0).any():
             own = next(
                 (shift for shift in _candidates(frames) if np.array_equal(frames[shift:], frames[:-shift])), None
             )
