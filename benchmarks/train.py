@@ -76,7 +76,7 @@ def training_step(network: nn.Module, given: tuple[Tensor, ...], *, half: bool) 
         optimiser.zero_grad(set_to_none=True)
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             logits = network(*given)
-        functional.cross_entropy(logits.float(), labels).backward()
+        torch.autograd.backward(functional.cross_entropy(logits.float(), labels))
         optimiser.step()
 
     return step
@@ -102,7 +102,7 @@ def authors(name: str, repository: Path) -> Step:
         graph = {"layout": "ntu-rgb+d", "strategy": "spatial"}
         network = importlib.import_module("net.st_gcn").Model(3, CLASSES, graph, True)
     rows = clips(everyone=True)[0]
-    theirs = rows.unflatten(0, (SAMPLES, SLOTS)).permute(0, 2, 3, 4, 1).contiguous()
+    theirs = rows.view(SAMPLES, SLOTS, *rows.shape[1:]).permute(0, 2, 3, 4, 1).contiguous()
     return training_step(network, (theirs,), half=False)
 
 
@@ -146,11 +146,11 @@ def work_of(name: str, repository: Path | None) -> Work:
     )
 
 
-class _Bytes(TorchDispatchMode):
+class _Bytes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's is untyped
     """Adds up what operations read and write, views left out."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's is untyped
         self.total = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -175,7 +175,7 @@ def machine() -> tuple[float, float, float]:
     found = []
     for dtype in (torch.float32, torch.bfloat16):
         one, other = torch.randn(1024, 1024).to(dtype), torch.randn(1024, 1024).to(dtype)
-        found.append(2 * 1024**3 / _best(lambda one=one, other=other: one @ other) / 1e9)
+        found.append(2 * 1024**3 / _best(partial(torch.matmul, one, other)) / 1e9)
     big = torch.randn(1 << 25)
     into = torch.empty_like(big)
     return found[0], found[1], 2 * big.nbytes / _best(lambda: into.copy_(big)) / 1e9

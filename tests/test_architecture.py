@@ -8,7 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 FLOW = [
-    "errors toml layouts skeletons mapping sample card registry steps raw workspace limit world norms crew",  # the ground floor
+    # the ground floor
+    "errors toml layouts skeletons mapping sample card registry steps raw workspace limit world norms crew",
     "formats",
     "converters",
     "sources",

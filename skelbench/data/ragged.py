@@ -167,9 +167,8 @@ def _fit(prepared: PreparedSet, device: torch.device) -> bool:
     """Whether the frames of a set fit on a device beside what else has to."""
     if device.type != "cuda":
         return True
-    taken = int((prepared.persons * prepared.frames).sum()) * prepared.keypoints[0].nbytes
-    free: int = torch.cuda.mem_get_info(device)[0]
-    return taken <= _SHARE * free
+    taken: int = int((prepared.persons * prepared.frames).sum()) * prepared.keypoints[0].nbytes
+    return taken <= _SHARE * int(torch.cuda.mem_get_info(device)[0])
 
 
 def bring(

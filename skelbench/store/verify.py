@@ -10,7 +10,7 @@ from pathlib import Path
 from skelbench.crew import Crew
 from skelbench.errors import StoreError
 from skelbench.sample import Sample
-from skelbench.store.check import pose_problem, row_problem, segment_problem
+from skelbench.store.check import pose_problem, row_problem, sample_problem, segment_problem
 from skelbench.store.fingerprint import fingerprint, sample_digest
 from skelbench.store.reader import Store
 from skelbench.store.schema import INFO, SAMPLES, SEGMENTS, DatasetInfo, dump_info, read_info
@@ -79,7 +79,7 @@ def _shared_out(path: Path, info: DatasetInfo, helpers: Crew | None) -> tuple[ra
     shares = 2 * others + 1  # one of them is ours: comparing bytes takes this process as long again
     bounds = [0, *(count * part // shares for part in range(1, shares + 1, 2))]
     rest = [range(start, stop) for start, stop in itertools.pairwise(bounds[1:])]
-    return range(bounds[1]), [] if helpers is None else [helpers.submit(_check, path, places) for places in rest]
+    return range(bounds[1]), [] if helpers is None else [helpers.submit(_check_there, path, places) for places in rest]
 
 
 def _content_findings(path: Path, mine: range, others: Sequence["Future[_Checked]"]) -> Iterator[Finding]:
@@ -90,7 +90,7 @@ def _content_findings(path: Path, mine: range, others: Sequence["Future[_Checked
     except StoreError as error:
         yield _unreadable(store, error)
         return
-    parts = [_check(path, mine), *(other.result() for other in others)]
+    parts = [_check(store, mine), *(other.result() for other in others)]
     for part in parts:
         yield from part.findings
     if not all(part.whole for part in parts):
@@ -113,16 +113,21 @@ class _Checked:
     whole: bool  # whether all of them could be read
 
 
-def _check(path: Path, places: range) -> _Checked:
+def _check_there(path: Path, places: range) -> _Checked:
+    """What another process does with some samples."""
+    return _check(Store(path), places)
+
+
+def _check(store: Store, places: range) -> _Checked:
     """Read some samples of a store and check them and their order."""
-    store = Store(path)
     findings: list[Finding] = []
     digests: list[bytes] = []
     frames = 0
     try:
         previous = store.ids[places.start - 1] if places.start else ""
         for place, sample in zip(places, store.samples(places), strict=True):
-            findings += _sample_findings(store, place, sample, previous)
+            if sample.sample_id <= previous or sample_problem(sample, store.card):
+                findings += _sample_findings(store, place, sample, previous)
             frames, previous = frames + sample.n_frames, sample.sample_id
             digests.append(sample_digest(sample))
     except StoreError as error:

@@ -34,7 +34,6 @@ from skelbench.store.schema import (
     Reject,
     ShardInfo,
     dump_info,
-    parse_info,
     pose_arrays,
     pose_bytes,
     seal,
@@ -284,10 +283,10 @@ def _write_rest(
         files={path.name: _sha256(path) for path in sorted(folder.iterdir())},
         fingerprint=content,
     )
-    data = dump_info(seal(info))
-    _write_file(folder / INFO, data)
+    info = seal(info)
+    _write_file(folder / INFO, dump_info(info))
     _sync(folder)
-    return parse_info(data, str(folder / INFO))
+    return info
 
 
 def _write_file(path: Path, data: bytes) -> None:

@@ -65,7 +65,8 @@ def test_tsu_annotations_have_the_official_counts(real_data: Path) -> None:
             intervals.segments(video.actions, lambda start, end: (int(start) + 1, int(end)), int(video.duration))
             for video in videos.values()
         ]
-        assert (sum(len(found) for found, _ in kept), sum(left for _, left in kept)) == (41_268, 20)  # seven end where they start, 13 one frame later
+        # seven end where they start, 13 one frame later
+        assert (sum(len(found) for found, _ in kept), sum(left for _, left in kept)) == (41_268, 20)
         parts = Counter(video.subset for video in videos.values())
         official = rules[name]["official"]
         assert (parts["training"], parts["testing"]) == (official["train"], official["test"])
