@@ -60,7 +60,7 @@ def test_the_picture_is_the_same_bytes_each_time(skelbench, tmp_path: Path) -> N
         assert len(one) > 10_000
 
 
-def test_only_runs_and_layouts_are_drawn(skelbench) -> None:
+def test_only_runs_stores_and_layouts_are_drawn(skelbench) -> None:
     said = skelbench("info", "lite", "--figures")
     assert said.code == 2
-    assert "--figures draws a run or a layout, and lite is neither" in said.err
+    assert "--figures draws a run, a store or a layout, and lite is none" in said.err
