@@ -23,6 +23,15 @@ class _Given(NamedTuple):
     eps: float = 1e-5
 
 
+def _training_norm(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> _Given | None:
+    """The arguments of a call, where it is one of `batch_norm` in training."""
+    if func is not functional.batch_norm:
+        return None
+    named = dict(kwargs or {})
+    given = _Given(named.pop("input") if "input" in named else args[0], *args[1:], **named)
+    return given if given.training else None
+
+
 class CommonNorms(TorchFunctionMode):
     """While it is entered, batch norm in training takes its statistics from the rows of all processes.
 
@@ -39,11 +48,9 @@ class CommonNorms(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Replace `batch_norm` in training, and leave everything else as it is."""
-        named = dict(kwargs or {})
-        if func is functional.batch_norm:
-            given = _Given(named.pop("input") if "input" in named else args[0], *args[1:], **named)
-            if given.training:
-                return _common_norm(given)
+        given = _training_norm(func, args, kwargs)
+        if given is not None:
+            return _common_norm(given)
         return func(*args, **(kwargs or {}))
 
 
@@ -68,11 +75,10 @@ class CountedNorms(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Replace `batch_norm` in training where there is something to gain, and leave everything else as it is."""
-        named = dict(kwargs or {})
-        if func is functional.batch_norm:
-            given = _Given(named.pop("input") if "input" in named else args[0], *args[1:], **named)
+        given = _training_norm(func, args, kwargs)
+        if given is not None and given.x.numel():
             slow = given.x.device.type == "cpu" and given.x.dtype in (torch.float32, torch.float64)
-            if given.training and given.x.numel() and (slow or self._counts is not None):
+            if slow or self._counts is not None:
                 return _counted_norm(given, self._counts)
         return func(*args, **(kwargs or {}))
 

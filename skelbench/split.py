@@ -100,10 +100,7 @@ def resolve(store: Store, protocol: str | None = None, *, splits: str | None = N
         SplitError: If the protocol does not hold on this store: it is a part of a conversion, a column,
             target or class is missing, the parts share a sample or what they must not, or one is empty.
     """
-    shard = store.info.origin.shard
-    if shard is not None:
-        joins = f"`skelbench convert {store.info.origin.converter} --merge` joins all of them into the set."
-        raise SplitError(f"{store.path} is part {shard.part} of {shard.of} of {store.info.name}: {joins}")
+    _refuse_part(store)
     protocols, folder = _protocols(store, splits)
     name = protocol or next(iter(protocols))
     if name not in protocols:
@@ -135,6 +132,14 @@ def resolve(store: Store, protocol: str | None = None, *, splits: str | None = N
         fold=fold,
         folds=len(groups) or None,
     )
+
+
+def _refuse_part(store: Store) -> None:
+    """A part of a conversion is no set: what is missing would be left out of training and test unseen."""
+    shard = store.info.origin.shard
+    if shard is not None:
+        joins = f"`skelbench convert {store.info.origin.converter} --merge` joins all of them into the set."
+        raise SplitError(f"{store.path} is part {shard.part} of {shard.of} of {store.info.name}: {joins}")
 
 
 def resolve_folds(store: Store, protocol: str | None = None, *, splits: str | None = None) -> tuple[Split, ...]:

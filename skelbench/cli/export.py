@@ -40,7 +40,9 @@ def command(store: Path, form: str, prepare: tuple[str, ...], overwrite: str, as
     from skelbench.workspace import store_path
 
     folder = store_path(str(store))
-    done = export(Request(folder, form, prepare=prepare or ("by-id",), overwrite=overwrite == "always", **given))  # type: ignore[arg-type]
+    again = overwrite == "always"
+    asked = Request(folder, form, prepare=prepare or ("by-id",), overwrite=again, **given)  # type: ignore[arg-type] # click's
+    done = export(asked)
     if as_json:
         output.emit({"out": str(done.out), "bytes": done.bytes, "said": list(done.said)})
         return

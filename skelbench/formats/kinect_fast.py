@@ -98,7 +98,7 @@ def _how_word(context: Any, u: Any, place: Any) -> Any:
 
     def load(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         """One load."""
-        array: Any = arrayobj.make_array(signature.args[0])  # type: ignore[no-untyped-call]
+        array: Any = arrayobj.make_array(signature.args[0])  # type: ignore[no-untyped-call]  # numba's
         data = array(context, builder, arguments[0]).data
         word = builder.load(builder.bitcast(builder.gep(data, [arguments[1]]), ir.PointerType(ir.IntType(64))))
         word.align = 1

@@ -182,8 +182,12 @@ def _targets(fields: Mapping[str, object], card: Card, options: Options, where: 
     for place, (target, known) in enumerate(card.targets.items()):
         name = options.targets.get(target, "" if place else options.label)
         if not name:
-            blank = {"single": -1, "multi": (-1,) * len(known.classes), "score": float("nan")}
-            found[target] = blank[known.kind]  # type: ignore[assignment]
+            blank: dict[str, TargetValue] = {
+                "single": -1,
+                "multi": (-1,) * len(known.classes),
+                "score": float("nan"),
+            }
+            found[target] = blank[known.kind]
             continue
         value = _field(fields, name, f"target '{target}'", where)
         if known.kind == "score":
