@@ -12,6 +12,7 @@ import torch
 from lightning_fabric import Fabric
 
 from skelbench.cell import Cell, Planned, Progress, Sink
+from skelbench.data.samplers import times_of
 from skelbench.evaluate import Predictions, Sizes, chance, evaluated_digest, measure, predict, predictions_bytes, sizes
 from skelbench.metrics import LOWER_IS_BETTER, Metric
 from skelbench.processes import make_fabric, part
@@ -41,6 +42,7 @@ class Preview:
     test: int
     chance: float
     sizes: Sizes
+    steps: int  # of training by gradient, in all stages
     seconds: float  # estimate of training, from one step of each stage
     device: str
     messages: tuple[str, ...]
@@ -129,14 +131,13 @@ def preview(cell: Cell) -> Preview:
         RunError: As `execute` would before training.
     """
     fabric, seconds, told, stages = make_fabric(cell.device, cell.precision), 0.0, [], []
-    size = Sizes(0, None)
+    size, steps = Sizes(0, None), 0
     for stage in rehearse(cell, fabric):
         resolved, split = stage.plan.resolved, stage.plan.split
-        looked = stage.parts.train  # a batch of the samples, which may be cut into many windows
-        samples = len(split.train) * len(looked) // min(len(split.train), resolved.data.batch)
-        steps = max(1, resolved.data.repeat * samples // resolved.data.batch) * resolved.optim.epochs
+        here = 0 if fits(stage.method) else _steps(stage)
         # the first push paid for what the libraries set up; this one tells what a step takes
-        seconds += 0.0 if fits(stage.method) else steps * try_batch(stage).step_seconds
+        seconds += here * try_batch(stage).step_seconds if here else 0.0
+        steps += here
         size = _sizes(stage)
         told += [stage.situation, *stage.messages, *split.official, *split.notes]
         stages.append((stage.title, dict(resolved.settings)))
@@ -151,10 +152,19 @@ def preview(cell: Cell) -> Preview:
         test=len(split.test),
         chance=chance(split.protocol.metric, len(split.classes)),
         sizes=size,
+        steps=steps,
         seconds=seconds,
         device=_devices(fabric.device, cell.devices),
         messages=tuple(dict.fromkeys([*told, *cell.notes])),
     )
+
+
+def _steps(stage: Running) -> int:
+    """How many steps the training of a stage has, of whose samples a batch was looked at."""
+    recipe, items, looked = stage.plan.resolved, stage.parts.train_items, stage.parts.train
+    met = recipe.data.repeat * int(times_of(recipe.data.sampler, items.target).sum())
+    windows = len(looked) / min(len(items.ids), recipe.data.batch)  # that a sample is cut into; of a trimmed one 1
+    return max(1, int(met * windows) // recipe.data.batch) * recipe.optim.epochs
 
 
 def unfinished(cell: Cell, state: Literal["partial", "failed"], message: str) -> Record:

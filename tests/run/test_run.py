@@ -271,6 +271,12 @@ def test_the_preview_prints_every_value_and_writes_no_run() -> None:
     assert not Path("runs").exists()
 
 
+@pytest.mark.parametrize(("changes", "steps"), [((), 4), (("data.repeat=3",), 12), (('data.sampler="rare:32"',), 8)])
+def test_the_preview_counts_samples_as_often_as_an_epoch_meets_them(changes: tuple[str, ...], steps: int) -> None:
+    (shown,) = preview_runs(request(*changes))  # 48 samples of three classes, 24 a step, two epochs
+    assert shown.steps == steps
+
+
 def test_of_a_metric_without_chance_none_is_said(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('[protocols.a]\ntitle="x"\nsource="me"\nmetric="map"\ntrain={subject=[1]}\ntest="rest"\n')
