@@ -203,7 +203,7 @@ def _show_previews(previews: list[Preview]) -> None:
             "parts": f"{preview.train:,} training samples, {preview.test:,} test samples",
             "size": f"{preview.sizes.parameters:,} parameters"
             + (f", {gflops:.3f} GFLOPs (multiply-accumulates) a sample" if gflops is not None else ""),
-            "cost": f"about {duration(preview.seconds)} a seed on {preview.device}: {preview.steps:,} steps, by one of them"
+            "cost": f"about {duration(preview.seconds)} a seed on {preview.device}, by one of {preview.steps:,} steps"
             if preview.seconds
             else f"no training by gradient; on {preview.device}",
         })  # fmt: skip
