@@ -22,6 +22,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias, TypeVar, cast
 
 from skelbench.errors import RawFormatError, UsageError
+from skelbench.sources.alike import alike
 from skelbench.sources.folders import FileMember, list_folder, read_file
 from skelbench.sources.tars import TarMember, is_packed, list_tar, read_tar, unpack_tar
 from skelbench.sources.zips import ZipMember, list_zip, read_zip
@@ -30,6 +31,8 @@ from skelbench.workspace import expanded
 Parsed = TypeVar("Parsed")
 Kind: TypeAlias = Literal["file", "folder", "zip", "tar"]
 
+_FORMS = 4  # functions that parse one member, of which the results are kept
+_NOTHING = object()
 MARKER = "SYNTHETIC.json"  # `synth` writes it among the raw files that it makes
 _TAR = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 _NOT_DATA = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$)")  # what systems leave behind
@@ -75,7 +78,11 @@ class Source:
         self._entries = entries
         self._max_file = max_file
         self._known: dict[str, str] = {}  # digests of what `once` has parsed
-        self._parsed: dict[tuple[str, object], object] = {}
+        self._parsed: dict[str, list[tuple[Callable[[bytes], object], object]]] = {}  # by member, the last few
+
+    def __getstate__(self) -> dict[str, object]:
+        """What another process needs: not what `once` has parsed here, nor the functions that did."""
+        return {**vars(self), "_parsed": {}}
 
     def where(self, path: str) -> str:
         """Name a member for people: the folder's or archive's path and the member's."""
@@ -115,22 +122,26 @@ class Source:
 
         Args:
             path: A member.
-            parse: What makes of its bytes what is wanted. Two functions of one name are taken for the same.
+            parse: What makes of its bytes what is wanted. It may be made anew for each call, as a closure or a
+                `functools.partial`: it is known by its code and by what it is bound to, see `alike`.
 
         Returns:
-            The result of `parse`, the same object each time.
+            The result of `parse`, the same object each time. Of a member that many functions parse the results of the
+            last few are kept.
 
         Raises:
             RawFormatError: As `read`, and what `parse` raised, at the second asking too.
         """
-        key = (path, getattr(parse, "__qualname__", parse))
-        if key not in self._parsed:
+        known = self._parsed.setdefault(path, [])
+        found = next((found for function, found in known if alike(function, parse)), _NOTHING)
+        if found is _NOTHING:
+            del known[: 1 - _FORMS]  # before the next is made, since one may fill much of the memory
             try:
-                self._parsed[key] = parse(self.read(path))
+                found = parse(self.read(path))
             except RawFormatError as error:
-                self._parsed[key] = error
+                found = error
+            known.append((parse, found))
             self._known[path] = self.digests.get(path, "")
-        found = self._parsed[key]
         if isinstance(found, RawFormatError):
             raise RawFormatError(str(found))
         self.digests[path] = self._known[path]  # whoever uses it depends on it, not only the first

@@ -12,6 +12,7 @@ import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,48 @@ def test_a_shared_member_is_parsed_once_and_counts_for_everyone_who_uses_it(pack
     assert source.once("a/one.txt", parse) is first
     assert seen == [b"one"]
     assert list(source.digests) == ["a/one.txt"]
+
+
+def test_functions_of_one_name_that_are_bound_to_other_values_are_not_taken_for_one(pack: Pack) -> None:
+    source = opened(pack("zip", FILES))
+
+    def cutter(end: int) -> Callable[[bytes], bytes]:
+        return lambda data: data[:end]
+
+    assert [source.once("a/one.txt", cutter(end)) for end in (1, 2, 1)] == [b"o", b"on", b"o"]
+    assert source.once("a/one.txt", lambda data: data[:-1]) == b"on"
+
+
+def test_a_function_that_is_made_anew_is_known_by_its_code_and_what_it_is_bound_to(pack: Pack) -> None:
+    source, calls = opened(pack("zip", FILES)), []
+
+    def count(data: bytes, given: object) -> bytes:
+        calls.append(given)
+        return data
+
+    for _ in range(3):
+        options = {"frames": [1, 2]}
+        source.once("a/one.txt", partial(count, given="x"))
+        source.once("a/one.txt", lambda data, options=options: count(data, options))
+    assert calls == ["x", {"frames": [1, 2]}]
+
+
+def test_of_one_member_only_the_last_few_results_are_kept(pack: Pack) -> None:
+    source, calls = opened(pack("zip", FILES)), []
+
+    def count(data: bytes, number: int) -> int:
+        calls.append(number)
+        return number
+
+    for number in [*range(6), 5, 2, 0]:
+        assert source.once("a/one.txt", partial(count, number=number)) == number
+    assert calls == [0, 1, 2, 3, 4, 5, 0]
+
+
+def test_what_was_parsed_does_not_travel_with_a_source(pack: Pack) -> None:
+    source = opened(pack("zip", FILES))
+    source.once("a/one.txt", lambda data: lambda: data)
+    assert contents(pickle.loads(pickle.dumps(source))) == FILES
 
 
 def test_a_shared_member_that_does_not_parse_fails_each_time_without_being_read_again(pack: Pack) -> None:
