@@ -35,7 +35,7 @@ from skelbench.convert.staging import (
     write_part,
 )
 from skelbench.convert.workers import Workplace, read_item, read_items, worker_count
-from skelbench.crew import Crew, crew
+from skelbench.crew import Crew, crew, nothing_old_collected
 from skelbench.errors import RawFormatError, StoreError, UsageError
 from skelbench.sources.source import Source, open_source
 from skelbench.store.block import Block
@@ -128,7 +128,7 @@ def convert(request: Request, *, on_progress: Callable[[Progress], None] = lambd
     job = _prepare(request)
     if not _wanted(job):
         return _done(job, started)
-    with _told(job), locked(job.out) as folder:
+    with _told(job), locked(job.out) as folder, nothing_old_collected():
         if not _wanted(job):  # the writer that held the lock has just made it
             remove(folder)
             return _done(job, started)

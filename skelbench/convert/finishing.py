@@ -13,6 +13,7 @@ from skelbench.crew import Crew
 from skelbench.errors import StoreError, UsageError
 from skelbench.sources.source import printable
 from skelbench.store.verify import verify_store
+from skelbench.store.writer import on_disk
 from skelbench.workspace import expanded
 
 
@@ -68,7 +69,7 @@ def is_wanted(place: Path, given: Path, request: str, *, overwrite: str) -> bool
 
 
 def verified(whole: Path, rejects: int, helpers: Crew, on_progress: Callable[[Progress], None]) -> None:
-    """Read back what was written, every byte; if it is not sound it goes.
+    """Read back what was written, every byte, while the disk takes it for good; if it is not sound it goes.
 
     Args:
         whole: A finished store that is not in its place.
@@ -78,7 +79,9 @@ def verified(whole: Path, rejects: int, helpers: Crew, on_progress: Callable[[Pr
 
     Raises:
         StoreError: If what was written does not verify.
+        OSError: If the disk does not take it.
     """
+    helpers.start()
     size = sum(path.stat().st_size for path in whole.iterdir())
     checked = 0
 
@@ -88,7 +91,8 @@ def verified(whole: Path, rejects: int, helpers: Crew, on_progress: Callable[[Pr
         checked += count
         on_progress(Progress("verifying", checked, size, "bytes", rejects))
 
-    findings = verify_store(whole, progress, helpers)
+    with on_disk(whole):
+        findings = verify_store(whole, progress, helpers)
     if findings:
         shutil.rmtree(whole)
         listed = "; ".join(f"{finding.file}: {finding.problem}" for finding in findings[:3])

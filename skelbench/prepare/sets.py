@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from skelbench.crew import crew, work_through
+from skelbench.crew import crew, nothing_old_collected, work_through
 from skelbench.errors import RunError
 from skelbench.prepare.cache import CacheError, publish, read_arrays, write_arrays
 from skelbench.prepare.prepared import Prepared
@@ -71,6 +71,7 @@ def pack(samples: Iterable[Prepared], channels: int, joints: int) -> PreparedSet
     return _gathered([_flat(list(samples), channels, joints)], channels, joints)
 
 
+@nothing_old_collected()
 def prepare_set(
     store: Store, indices: Sequence[int], steps: Sequence[str], cache: Path | None, *, workers: int | None = None
 ) -> PreparedSet:

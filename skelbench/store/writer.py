@@ -6,7 +6,8 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -55,7 +56,7 @@ def write_store(  # noqa: PLR0913  (what a store is made of has seven parts)
     rejects: Sequence[Reject],
     shard_bytes: int = 2 << 30,
 ) -> DatasetInfo:
-    """Check samples and write them as a store, see `write_blocks`.
+    """Check samples and write them as a store, see `write_blocks`; it is on the disk for good when this returns.
 
     Args:
         folder: Where to; it must not exist, its parent must.
@@ -74,7 +75,9 @@ def write_store(  # noqa: PLR0913  (what a store is made of has seven parts)
         OSError: If the disk is full or cannot be written.
     """
     blocks = blocks_of(_checked(samples, card), card)
-    return write_blocks(folder, card, origin, blocks=blocks, lengths=lengths, rejects=rejects, shard_bytes=shard_bytes)
+    info = write_blocks(folder, card, origin, blocks=blocks, lengths=lengths, rejects=rejects, shard_bytes=shard_bytes)
+    with on_disk(folder):
+        return info
 
 
 def write_blocks(  # noqa: PLR0913  (what a store is made of has eight parts)
@@ -88,7 +91,7 @@ def write_blocks(  # noqa: PLR0913  (what a store is made of has eight parts)
     raw: Mapping[str, tuple[int, str]] | None = None,
     shard_bytes: int = 2 << 30,
 ) -> DatasetInfo:
-    """Write a store and put it on the disk for good (fsync); the same content gives the same bytes.
+    """Write a store; the same content gives the same bytes. It has yet to be put on the disk for good: `on_disk`.
 
     Memory grows by a row for each sample, not by its arrays. What a failed write leaves is removed.
 
@@ -121,6 +124,24 @@ def write_blocks(  # noqa: PLR0913  (what a store is made of has eight parts)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+@contextmanager
+def on_disk(folder: Path) -> Iterator[None]:
+    """While other work is done, have the system put a folder and its files on the disk for good (fsync).
+
+    A disk takes its time over it, in which what was written can already be read back from the system's memory.
+
+    Args:
+        folder: It must stay as it is meanwhile.
+
+    Raises:
+        OSError: At the end, if the disk did not take a file.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(_sync, folder)
+        yield
+        done.result()
 
 
 def cut_shards(lengths: Sequence[int], limit: int) -> list[int]:
@@ -216,7 +237,6 @@ def _write_shard(path: Path, card: Card, blocks: Iterator[Block], lengths: Seque
             for name, stream in streams.items():
                 stream.write(block.arrays[name].data)
             written += len(block.rows)
-    _sync(path)
     return written
 
 
@@ -265,11 +285,11 @@ def _write_rest(
     tables = {SAMPLES: rows.samples_table(), SEGMENTS: rows.segments_table(), **others}
     for name, table in tables.items():
         if table is not None:
-            _write_file(folder / name, parquet_bytes(table))
+            (folder / name).write_bytes(parquet_bytes(table))
     poses = sum(shard.poses for shard in shards)
     counts = {"samples": len(rows), "frames": rows.frames, "poses": poses, "rejects": others[REJECTS].num_rows}
     words = {"lengths": rows.lengths, "balance": rows.balance}
-    _write_file(folder / README, readme(rows.card, origin, {**counts, **words}, content).encode())
+    (folder / README).write_bytes(readme(rows.card, origin, {**counts, **words}, content).encode())
     info = DatasetInfo(
         format=FORMAT,
         name=rows.card.name,
@@ -284,24 +304,18 @@ def _write_rest(
         fingerprint=content,
     )
     info = seal(info)
-    _write_file(folder / INFO, dump_info(info))
-    _sync(folder)
+    (folder / INFO).write_bytes(dump_info(info))
     return info
 
 
-def _write_file(path: Path, data: bytes) -> None:
-    """Write a small file to the disk for good."""
-    path.write_bytes(data)
-    _sync(path)
-
-
-def _sync(path: Path) -> None:
-    """Have the system put a file or folder on the disk before going on."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _sync(folder: Path) -> None:
+    """Have the system put the files of a folder and then their names on the disk before going on."""
+    for path in (*sorted(folder.iterdir()), folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _sha256(path: Path) -> str:

@@ -1,0 +1,153 @@
+"""The text of `kinect_text` by whole arrays: NumPy finds lines and fields, Arrow reads numbers.
+
+It reads what nearly every file is: single blanks between fields, one kind of line end. Of a line of twelve fields
+only the first three are cut out and read. A text that is odd in any way is left to `kinect_text`, which says what is
+wrong.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+from jaxtyping import Bool, Float32, Int64, UInt8, UInt32
+
+JOINTS: Final = 25
+COORDINATES: Final = 3
+FIELDS_BODY: Final = 10
+FIELDS_JOINT: Final = 12
+LINES_BODY: Final = JOINTS + 2
+BODIES: Final = 6
+BLANK, NEWLINE, RETURN, ZERO = b" \n\r0"
+
+_COLUMNS: Final = [str(axis) for axis in range(COORDINATES)]
+_READ: Final = pacsv.ReadOptions(use_threads=False, block_size=1 << 28, column_names=_COLUMNS)
+# Arrow drops empty lines and reads empty fields as missing unless told otherwise: both would hide damage.
+_PARSE: Final = pacsv.ParseOptions(delimiter=" ", quote_char=False, ignore_empty_lines=False)
+_CONVERT: Final = pacsv.ConvertOptions(
+    column_types=dict.fromkeys(_COLUMNS, pa.float64()), check_utf8=False, null_values=[]
+)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The bodies of a text; of their tracking ids only where they stand."""
+
+    frame: UInt32[np.ndarray, " poses"]
+    person: Int64[np.ndarray, "poses 2"]  # from where to where the text of a tracking id goes
+    keypoints: Float32[np.ndarray, "poses 25 3"]
+
+
+@dataclass(frozen=True)
+class _Text:
+    """A text cut into lines and fields."""
+
+    text: bytes
+    code: UInt8[np.ndarray, " bytes"]
+    gaps: Int64[np.ndarray, " gaps"]  # where what parts fields or ends lines stands
+    ends: Int64[np.ndarray, " lines"]  # which of the gaps end a line
+    fields: Int64[np.ndarray, " lines"]
+
+    def begin(self, lines: Int64[np.ndarray, " some"]) -> Int64[np.ndarray, " some"]:
+        """Where lines begin; the first of a text is none of them."""
+        return self.gaps[self.ends[lines - 1]] + 1
+
+    def field_end(self, lines: Int64[np.ndarray, " some"], fields: int) -> Int64[np.ndarray, " some"]:
+        """Where the first few fields of lines end."""
+        return self.gaps[self.ends[lines - 1] + fields]
+
+
+def scan(text: bytes, n_frames: int) -> Columns | None:
+    """Read the frames of a text.
+
+    Args:
+        text: The whole file, no white space at its end.
+        n_frames: As its first line says.
+
+    Returns:
+        Its bodies; None where the text, or a number of it, is odd.
+    """
+    cut = _cut(text)
+    if cut is None:
+        return None
+    bodies = np.flatnonzero(cut.fields == FIELDS_BODY)
+    joints = np.flatnonzero(cut.fields == FIELDS_JOINT)
+    frame = _frame_of_each(cut, bodies, joints, n_frames)
+    values = None if frame is None else _numbers(cut, joints)
+    if frame is None or values is None:
+        return None
+    person = np.stack([cut.begin(bodies), cut.field_end(bodies, 1)], axis=1)
+    return Columns(frame, person, values.reshape(-1, JOINTS, COORDINATES))
+
+
+def _cut(text: bytes) -> _Text | None:
+    """The text's lines and fields; None where not single blanks alone part the fields, or line ends differ."""
+    wide = text.find(b"\r", 0, 64) >= 0
+    whole = text + (b"\r\n" if wide else b"\n")
+    code = np.frombuffer(whole, np.uint8)
+    gap = code <= BLANK
+    if 3 * np.count_nonzero(gap) > 2 * len(code):  # a frame without a body has most: "0", and the end of its line
+        return None
+    gaps = np.flatnonzero(gap)
+    kind = code[gaps]
+    ends = np.flatnonzero(kind == NEWLINE)
+    lines = len(ends)
+    if wide and not (kind[ends - 1] == RETURN).all():
+        return None
+    # Only the two bytes of a line's end may be neighbours, and all but these are blanks.
+    alone = gaps[0] > 0 and np.count_nonzero(np.diff(gaps) == 1) == wide * lines
+    if not alone or np.count_nonzero(kind == BLANK) != len(gaps) - lines * (1 + wide):
+        return None
+    return _Text(whole, code, gaps, ends, np.diff(ends, prepend=-1) - wide)
+
+
+def _frame_of_each(
+    cut: _Text, bodies: Int64[np.ndarray, " poses"], joints: Int64[np.ndarray, " joints"], n_frames: int
+) -> UInt32[np.ndarray, " poses"] | None:
+    """The frame of each body; None where lines do not follow each other as they should."""
+    lines = len(cut.fields)
+    if lines != 1 + n_frames + LINES_BODY * len(bodies) or len(joints) != JOINTS * len(bodies):
+        return None
+    rows = bodies[:, None] + np.arange(LINES_BODY)
+    if not (np.array_equal(rows[:, 2:].reshape(-1), joints) and _is_number(cut, bodies + 1, JOINTS).all()):
+        return None
+    frames = np.ones(lines, np.bool_)
+    frames[0] = False
+    frames[rows] = False
+    begin = np.flatnonzero(frames)
+    found = np.diff(begin, append=lines) // LINES_BODY  # the bodies between, each of 27 lines in a row
+    if len(begin) != n_frames or begin[0] != 1 or found.max() > BODIES or not _is_number(cut, begin, found).all():
+        return None
+    return np.repeat(np.arange(n_frames, dtype=np.uint32), found)
+
+
+def _is_number(
+    cut: _Text, lines: Int64[np.ndarray, " some"], wanted: Int64[np.ndarray, " some"] | int
+) -> Bool[np.ndarray, " some"]:
+    """Whether lines are just the numbers wanted, below 100, without a zero before them."""
+    begin = cut.begin(lines)
+    length = cut.field_end(lines, 1) - begin
+    first, second = cut.code[begin].astype(np.int64) - ZERO, cut.code[begin + 1].astype(np.int64) - ZERO
+    number = np.where(length == 1, first, first * 10 + second)
+    alone: Bool[np.ndarray, " some"] = (cut.fields[lines] == 1) & (length == 1 + (np.asarray(wanted) >= 10))
+    return alone & (number == wanted)
+
+
+def _numbers(cut: _Text, lines: Int64[np.ndarray, " joints"]) -> Float32[np.ndarray, "joints 3"] | None:
+    """The first three numbers of lines; None where Arrow refuses one, or text decides (NaN, overflow)."""
+    values = np.empty((len(lines), COORDINATES), np.float32)
+    if not len(lines):
+        return values
+    places = zip(cut.begin(lines).tolist(), cut.field_end(lines, COORDINATES).tolist(), strict=True)
+    text = b"\n".join([cut.text[begin:end] for begin, end in places])
+    try:
+        table = pacsv.read_csv(pa.py_buffer(text), _READ, _PARSE, _CONVERT)
+    except pa.ArrowInvalid:
+        return None
+    if table.num_rows != len(lines):
+        return None
+    with np.errstate(over="ignore"):
+        for axis in range(COORDINATES):
+            values[:, axis] = table.column(axis).to_numpy()
+    return values if np.isfinite(values).all() else None

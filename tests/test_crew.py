@@ -1,0 +1,52 @@
+"""What every process of a crew starts with."""
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+from skelbench.crew import nothing_old_collected
+
+
+class Node:
+    """Something that the garbage collector alone can remove."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+
+@pytest.fixture(autouse=True)
+def thawed() -> Iterator[None]:
+    gc.unfreeze()
+    yield
+    gc.unfreeze()
+
+
+def nodes() -> int:
+    gc.collect()
+    return sum(isinstance(thing, Node) for thing in gc.get_objects())
+
+
+def test_the_collector_passes_over_what_is_old_for_a_while_and_collects_what_is_new() -> None:
+    Node()
+    with nothing_old_collected():
+        frozen = gc.get_freeze_count()
+        assert frozen > 1000
+        Node()
+        assert nodes() == 0
+        assert gc.get_freeze_count() == frozen
+    assert gc.get_freeze_count() == 0
+    assert nodes() == 0
+
+
+def test_what_a_user_has_frozen_stays_frozen() -> None:
+    gc.freeze()
+    with nothing_old_collected(), nothing_old_collected():
+        pass
+    assert gc.get_freeze_count() > 1000
+
+
+def test_an_error_ends_it() -> None:
+    with pytest.raises(KeyError), nothing_old_collected():
+        raise KeyError
+    assert gc.get_freeze_count() == 0
