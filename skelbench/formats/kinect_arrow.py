@@ -51,11 +51,13 @@ class _Text:
 
     def begin(self, lines: Int64[np.ndarray, " some"]) -> Int64[np.ndarray, " some"]:
         """Where lines begin; the first of a text is none of them."""
-        return self.gaps[self.ends[lines - 1]] + 1
+        begin: Int64[np.ndarray, " some"] = self.gaps[self.ends[lines - 1]] + 1
+        return begin
 
     def field_end(self, lines: Int64[np.ndarray, " some"], fields: int) -> Int64[np.ndarray, " some"]:
         """Where the first few fields of lines end."""
-        return self.gaps[self.ends[lines - 1] + fields]
+        end: Int64[np.ndarray, " some"] = self.gaps[self.ends[lines - 1] + fields]
+        return end
 
 
 def scan(text: bytes, n_frames: int) -> Columns | None:
@@ -130,8 +132,9 @@ def _is_number(
     length = cut.field_end(lines, 1) - begin
     first, second = cut.code[begin].astype(np.int64) - ZERO, cut.code[begin + 1].astype(np.int64) - ZERO
     number = np.where(length == 1, first, first * 10 + second)
-    alone: Bool[np.ndarray, " some"] = (cut.fields[lines] == 1) & (length == 1 + (np.asarray(wanted) >= 10))
-    return alone & (number == wanted)
+    alone = (cut.fields[lines] == 1) & (length == 1 + (np.asarray(wanted) >= 10))
+    right: Bool[np.ndarray, " some"] = alone & (number == wanted)
+    return right
 
 
 def _numbers(cut: _Text, lines: Int64[np.ndarray, " joints"]) -> Float32[np.ndarray, "joints 3"] | None:
