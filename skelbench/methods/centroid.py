@@ -35,7 +35,10 @@ class Centroid(nn.Module):
         """
         super().__init__()
         if task.kind != "single":
-            raise RecipeError(f"centroid predicts one class a sample; found a target of kind '{task.kind}'.")
+            raise RecipeError(
+                f"centroid predicts one class a sample; found a target of kind '{task.kind}'. "
+                "--method majority and supervised predict every kind."
+            )
         self.encoder = encoder
         self.slots = spec.slots
         size = spec.slots * encoder.out_channels * len(spec.layout.joints)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64, Shaped
 from torch import Tensor
 
 from skelbench.data.types import Batch
@@ -19,7 +19,7 @@ class Vectors:
     """The training part as scikit-learn takes it."""
 
     x: Float64[np.ndarray, "samples features"]  # standardised
-    y: Int64[np.ndarray, " samples"]  # class of each sample
+    y: Shaped[np.ndarray, "samples ..."]  # class of each sample, or a column a class with 1, 0 and NaN = unknown
     mean: Float64[np.ndarray, " features"]  # of the vectors before
     scale: Float64[np.ndarray, " features"]  # standard deviation before; 1 where it is 0
 
@@ -28,21 +28,21 @@ def standardised(batches: Iterable[Batch], features: Callable[[Batch], Tensor]) 
     """Collect the training part and standardise it, feature by feature.
 
     Args:
-        batches: The training part, targets as class indices.
+        batches: The training part, targets as class indices or as columns of classes.
         features: Gives one finite vector a sample of a batch.
 
     Returns:
         Vectors, classes, and what standardised them.
 
     Raises:
-        RunError: If fewer than two classes are there, or a feature is not finite.
+        RunError: If each sample has one class and all have the same, or a feature is not finite.
     """
     vectors, target = [], []
     for batch in batches:
         vectors.append(features(batch).double().cpu())
         target.append(batch.target.cpu())
     x, y = torch.cat(vectors).numpy(), torch.cat(target).numpy()
-    if np.unique(y).size < 2:
+    if y.ndim == 1 and np.unique(y).size < 2:
         raise RunError(f"The training part holds {np.unique(y).size} classes, expected at least 2.")
     if not np.isfinite(x).all():
         raise RunError("A statistic of the training part is not finite: are coordinates beyond 1e19 in the store?")

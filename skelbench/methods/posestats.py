@@ -1,4 +1,7 @@
-"""Logistic regression on six statistics of each joint and channel: the baseline that a network has to beat."""
+"""Logistic regression on six statistics of each joint and channel: the baseline that a network has to beat.
+
+Where a sample has several classes, each has a regression of its own.
+"""
 
 from collections.abc import Iterable
 
@@ -10,7 +13,7 @@ from torch import Tensor, nn
 
 from skelbench.data.types import Batch, InputSpec, Task
 from skelbench.errors import RecipeError
-from skelbench.methods.linear import ABSENT, standardised
+from skelbench.methods.linear import ABSENT, Vectors, standardised
 from skelbench.methods.pooling import place_by_slot
 from skelbench.models.encoder import Encoder
 
@@ -32,7 +35,7 @@ class Posestats(nn.Module):
 
         Args:
             encoder: Gives features with all joints; meant for `identity`.
-            task: One class a sample.
+            task: One class a sample, or several.
             spec: Its joints and person slots make the vector.
             c: Inverse strength of the L2 penalty.
             iterations: Most steps of the solver.
@@ -41,8 +44,11 @@ class Posestats(nn.Module):
             RecipeError: If the task is another, or a value out of range.
         """
         super().__init__()
-        if task.kind != "single":
-            raise RecipeError(f"posestats predicts one class a sample; found a target of kind '{task.kind}'.")
+        if task.kind not in ("single", "multi"):
+            raise RecipeError(
+                f"posestats predicts one class a sample, or several; found a target of kind '{task.kind}'. "
+                "--method majority and supervised predict every kind."
+            )
         if c <= 0 or iterations < 1:
             raise RecipeError(f"method.c is {c} and method.iterations {iterations}, expected both above 0.")
         self.encoder, self.slots = encoder, spec.slots
@@ -54,27 +60,47 @@ class Posestats(nn.Module):
         self.register_buffer("bias", torch.zeros(len(task.classes)))
 
     def fit(self, batches: Iterable[Batch]) -> None:
-        """Fit the regression; the same data give the same weights.
+        """Fit the regression, of several classes one for each; the same data give the same weights.
 
         Args:
             batches: The training part.
 
         Raises:
-            RunError: If it holds fewer than two classes, or numbers too large.
+            RunError: If each sample has one class and all have the same, or numbers are too large.
         """
         train = standardised(batches, self._features)
-        rule = LogisticRegression(C=self.c, max_iter=self.iterations).fit(train.x, train.y)
-        # of two classes scikit-learn keeps one row, the logit of the second
-        two = rule.coef_.shape[0] == 1
-        weight = np.concatenate([0 * rule.coef_, rule.coef_]) if two else rule.coef_
-        bias = np.concatenate([0 * rule.intercept_, rule.intercept_]) if two else rule.intercept_
-        seen = torch.from_numpy(rule.classes_)
+        weight, bias = self._one_class(train) if train.y.ndim == 1 else self._several(train)
         self.mean.copy_(torch.from_numpy(train.mean))
         self.scale.copy_(torch.from_numpy(train.scale))
-        self.weight.zero_()
-        self.bias.fill_(ABSENT)
-        self.weight[seen] = torch.from_numpy(weight).to(self.weight)
-        self.bias[seen] = torch.from_numpy(bias).to(self.bias)
+        self.weight.copy_(torch.from_numpy(weight))
+        self.bias.copy_(torch.from_numpy(bias))
+
+    def _one_class(self, train: Vectors) -> tuple[np.ndarray, np.ndarray]:
+        """Weights and biases of one regression over all classes."""
+        rule = self._fitted(train.x, train.y)
+        # of two classes scikit-learn keeps one row, the logit of the second
+        two = rule.coef_.shape[0] == 1
+        weight, bias = np.zeros(tuple(self.weight.shape)), np.full(len(self.bias), ABSENT)
+        weight[rule.classes_] = np.concatenate([0 * rule.coef_, rule.coef_]) if two else rule.coef_
+        bias[rule.classes_] = np.concatenate([0 * rule.intercept_, rule.intercept_]) if two else rule.intercept_
+        return weight, bias
+
+    def _several(self, train: Vectors) -> tuple[np.ndarray, np.ndarray]:
+        """Weights and biases of a regression for each class, over the samples of which it is known."""
+        weight, bias = np.zeros(tuple(self.weight.shape)), np.full(len(self.bias), ABSENT)
+        for label, column in enumerate(train.y.T):
+            known = ~np.isnan(column)
+            found = np.unique(column[known])
+            if found.size == 2:
+                rule = self._fitted(train.x[known], column[known])
+                weight[label], bias[label] = rule.coef_[0], rule.intercept_[0]
+            elif found.size and found[0] > 0:  # every sample has it
+                bias[label] = -ABSENT
+        return weight, bias
+
+    def _fitted(self, x: np.ndarray, y: np.ndarray) -> LogisticRegression:
+        """scikit-learn's regression."""
+        return LogisticRegression(C=self.c, max_iter=self.iterations).fit(x, y)
 
     def predict(self, batch: Batch) -> Float[Tensor, "samples classes"]:
         """Logits of the regression."""

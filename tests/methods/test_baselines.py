@@ -57,6 +57,27 @@ def test_posestats_of_two_classes_gives_two_logits() -> None:
     assert (logits.argmax(1) == train.target).float().mean() > 0.9
 
 
+def test_posestats_of_several_classes_is_a_regression_for_each_over_the_samples_that_are_known() -> None:
+    target = torch.stack([torch.arange(60) % 2, torch.arange(60) // 30], 1).float()
+    target[::7, 1] = torch.nan
+    train, known = batch(target, 1), ~target[:, 1].isnan().numpy()
+    method = build("posestats", 2, "multi")
+    method.fit([train])
+    x = StandardScaler().fit_transform(six_statistics(train.clips[0].x.double().numpy()))
+    for label, rows in ((0, np.full(60, True)), (1, known)):
+        rule = LogisticRegression(C=0.1, max_iter=2000).fit(x[rows], target[rows, label].numpy())
+        np.testing.assert_allclose(method.predict(train)[:, label].numpy(), rule.decision_function(x), atol=1e-3)
+
+
+def test_posestats_predicts_what_all_training_samples_have_and_not_what_none_has() -> None:
+    target = torch.tensor([[1.0, 0.0, torch.nan], [1.0, 0.0, torch.nan], [torch.nan, 0.0, torch.nan]])
+    method = build("posestats", 3, "multi")
+    method.fit([batch(target)])
+    logits = method.predict(batch(torch.zeros(4, 3), 2))
+    assert logits.isfinite().all()
+    assert ((logits > 0) == torch.tensor([True, False, False])).all()
+
+
 def test_centroid_takes_samples_that_are_all_alike() -> None:
     empty = batch(torch.arange(6) % 3)
     empty.clips[0].x.zero_()
@@ -88,8 +109,8 @@ def test_a_class_without_training_samples_is_never_predicted(name: str) -> None:
 def test_one_class_alone_and_other_targets_are_refused(name: str) -> None:
     with pytest.raises(RunError, match="1 classes, expected at least 2"):
         build(name).fit([batch(torch.zeros(5, dtype=torch.int64))])
-    with pytest.raises(RecipeError, match="kind 'multi'"):
-        build(name, kind="multi")
+    with pytest.raises(RecipeError, match=r"kind 'frame'\. --method majority and supervised predict every kind"):
+        build(name, kind="frame")
 
 
 def test_majority_predicts_the_most_frequent_class() -> None:
