@@ -1,28 +1,8 @@
-"""FineGym, the 99 classes of Gym99: official element lists joined with poses of others."""
+"""FineGym, the 99 classes of Gym99: official element lists joined with poses of others.
 
-from collections.abc import Iterable, Iterator
+Both sets are read and written alike; what differs stands in their cards.
+"""
 
-from skelbench.card import Card
-from skelbench.formats import finegym
-from skelbench.raw import RawItem, RawSource
-from skelbench.sample import Sample
+from skelbench.formats.finegym import plan, read, write, write_shared
 
-
-def plan(raw: RawSource, card: Card) -> Iterator[RawItem]:
-    """Join lists and poses; see `finegym.plan`."""
-    return finegym.plan(raw, card)
-
-
-def read(raw: RawSource, item: RawItem, card: Card) -> Sample:
-    """Read one element; see `finegym.read`."""
-    return finegym.read(raw, item, card)
-
-
-def write(sample: Sample, card: Card) -> Iterator[tuple[str, bytes]]:
-    """Write one element; see `finegym.write`."""
-    return finegym.write(sample, card)
-
-
-def write_shared(samples: Iterable[Sample], card: Card) -> Iterator[tuple[str, bytes]]:
-    """Write the lists; see `finegym.write_shared`."""
-    return finegym.write_shared(samples, card)
+__all__ = ["plan", "read", "write", "write_shared"]

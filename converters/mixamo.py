@@ -8,7 +8,7 @@ from jaxtyping import Float32
 
 from skelbench.card import Card
 from skelbench.errors import RawFormatError
-from skelbench.formats import bvh, names, numpy_files
+from skelbench.formats import bvh, names, numpy_files, one_pose
 from skelbench.raw import RawItem, RawSource
 from skelbench.sample import Sample
 
@@ -62,17 +62,8 @@ def read(raw: RawSource, item: RawItem, card: Card) -> Sample:
         meta["fps"] = _rate(found.frame_time, where)
         keypoints = _rounded(bvh.positions(found)[:, _places(found, card.options["rigs"], where)], where)
     classes, character = card.targets["label"].classes, meta.get("character")
-    return Sample(
-        sample_id=item.sample_id,
-        n_frames=len(keypoints),
-        frame=np.arange(len(keypoints), dtype=np.uint32),
-        person=np.full(len(keypoints), -1, np.int64),
-        keypoints=keypoints,
-        score=None,
-        targets={"label": classes.index(str(character)) if character in classes else -1},
-        segments=(),
-        meta=meta,
-    )
+    label = classes.index(str(character)) if character in classes else -1
+    return one_pose.sample(item, keypoints, {"label": label}, meta=meta)
 
 
 def write(sample: Sample, card: Card) -> Iterator[tuple[str, bytes]]:
@@ -88,8 +79,9 @@ def write(sample: Sample, card: Card) -> Iterator[tuple[str, bytes]]:
     Raises:
         ValueError: If a frame has no pose or several, or a coordinate is infinite.
     """
-    if not np.array_equal(sample.frame, np.arange(sample.n_frames)) or np.isinf(sample.keypoints).any():
-        raise ValueError(f"{sample.sample_id}: a motion has one finite pose in every frame.")
+    one_pose.check(sample)
+    if np.isinf(sample.keypoints).any():
+        raise ValueError(f"{sample.sample_id}: a coordinate is infinite.")
     motion = str(sample.meta["motion"])
     folder = f"{card.options['folder']}/{sample.meta['character']}/" if "character" in sample.meta else ""
     if "fps" not in sample.meta:
@@ -112,10 +104,11 @@ def _places(found: bvh.Bvh, rigs: Mapping[str, Sequence[str]], where: str) -> li
         places = bvh.named(found, wanted)
         if places is not None:
             return places
-    there = {bvh.plain_name(joint.name).lower() for joint in found.joints}
-    lacking = min(([name for name in wanted if name.lower() not in there] for wanted in rigs.values()), key=len)
+    nearest = min((bvh.lacking(found, wanted) for wanted in rigs.values()), key=len)
+    named = ", ".join(joint.name for joint in found.joints[:3])
+    without = f"has no {', '.join(nearest[:5])}" if nearest else "names its joints in more than one way"
     raise RawFormatError(
-        f"{where}: the rig has no {', '.join(lacking[:5])}; expected the joints of one of {', '.join(rigs)}. "
+        f"{where}: the rig ({named[:80]} ...) {without}; expected the joints of one of {', '.join(rigs)}. "
         "A card of your own may name the joints of another rig in [options.rigs]."
     )
 

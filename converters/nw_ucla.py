@@ -4,11 +4,9 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from skelbench.card import Card
 from skelbench.errors import RawFormatError
-from skelbench.formats import names, strict_json
+from skelbench.formats import names, one_pose, strict_json
 from skelbench.raw import RawItem, RawSource
 from skelbench.sample import Sample
 
@@ -65,17 +63,8 @@ def read(raw: RawSource, item: RawItem, card: Card) -> Sample:
         raise RawFormatError(f"{where}: 'file_name' is {name[:40]!r}, expected '{item.sample_id}'; was it renamed?")
     frames = strict_json.field(found, "skeletons", list, where)
     keypoints = strict_json.poses(frames, len(card.layout.joints), len(card.channels), where)
-    return Sample(
-        sample_id=item.sample_id,
-        n_frames=len(frames),
-        frame=np.arange(len(frames), dtype=np.uint32),
-        person=np.full(len(frames), -1, np.int64),
-        keypoints=keypoints,
-        score=None,
-        targets={"label": _label(strict_json.field(found, "label", int, where), item.sample_id, card, where)},
-        segments=(),
-        meta=item.meta,
-    )
+    label = _label(strict_json.field(found, "label", int, where), item.sample_id, card, where)
+    return one_pose.sample(item, keypoints, {"label": label})
 
 
 def write(sample: Sample, card: Card) -> Iterator[tuple[str, bytes]]:
@@ -91,8 +80,7 @@ def write(sample: Sample, card: Card) -> Iterator[tuple[str, bytes]]:
     Raises:
         ValueError: If a frame has no pose or several, or a coordinate is infinite.
     """
-    if not np.array_equal(sample.frame, np.arange(sample.n_frames)):
-        raise ValueError(f"{sample.sample_id}: a clip of this set has one pose in every frame.")
+    one_pose.check(sample)
     # Nine digits name every float32; the shortest double of them is what a reader sees.
     numbers = [None if value != value else float(f"{value:.9g}") for value in sample.keypoints.ravel().tolist()]
     joints = [numbers[at : at + 3] for at in range(0, len(numbers), 3)]

@@ -8,9 +8,9 @@ from jaxtyping import Float32
 
 from skelbench.card import Card
 from skelbench.errors import RawFormatError, nearest
-from skelbench.formats import matlab, names
+from skelbench.formats import matlab, names, one_pose
 from skelbench.raw import RawItem, RawSource
-from skelbench.sample import Sample
+from skelbench.sample import MetaValue, Sample
 
 NAME = re.compile(r"\d{4}\.mat", re.ASCII)
 Variables = Mapping[str, np.ndarray | str]
@@ -60,17 +60,10 @@ def read(raw: RawSource, item: RawItem, card: Card) -> Sample:
             f"{where}: 'train' is {train}, 'pose' is '{view}'; expected 1 or -1, and one of "
             f"{', '.join(card.options['views'])}."
         )
-    return Sample(
-        sample_id=item.sample_id,
-        n_frames=n_frames,
-        frame=np.arange(n_frames, dtype=np.uint32),
-        person=np.full(n_frames, -1, np.int64),
-        keypoints=keypoints,
-        score=visible,
-        targets={"label": _label(_text(found, "action", where), card, where)},
-        segments=(),
-        meta={"train": train, "view": view, "width": width, "height": height, "take": item.sample_id},
-    )
+    label = _label(_text(found, "action", where), card, where)
+    meta: dict[str, MetaValue] = {"train": train, "view": view, "width": width, "height": height}
+    meta["take"] = item.sample_id
+    return one_pose.sample(item, keypoints, {"label": label}, meta=meta, score=visible)
 
 
 def write(sample: Sample, card: Card) -> Iterator[tuple[str, bytes]]:
@@ -89,8 +82,7 @@ def write(sample: Sample, card: Card) -> Iterator[tuple[str, bytes]]:
     visible, keypoints = sample.score, sample.keypoints.astype(np.float64)
     if visible is None or not np.isin(visible, (0, 1)).all() or not np.isnan(keypoints[visible == 0]).all():
         raise ValueError(f"{sample.sample_id}: the score must be 0 or 1, and a joint of score 0 NaN.")
-    if not np.array_equal(sample.frame, np.arange(sample.n_frames)):
-        raise ValueError(f"{sample.sample_id}: a video of this set has one pose in every frame.")
+    one_pose.check(sample)
     keypoints[visible == 0] = 1  # where the annotators' tool parks a joint that is not seen
     width, height = sample.meta["width"], sample.meta["height"]
     with np.errstate(invalid="ignore"):

@@ -7,7 +7,7 @@ import numpy as np
 
 from skelbench.card import Card
 from skelbench.errors import CardError, RawFormatError
-from skelbench.formats import csv_table, ui_prmd
+from skelbench.formats import csv_table, one_pose, ui_prmd
 from skelbench.raw import RawItem, RawSource
 from skelbench.sample import Sample
 
@@ -56,17 +56,7 @@ def read(raw: RawSource, item: RawItem, card: Card) -> Sample:
     keypoints = ui_prmd.placed(local, angles, card.layout.parents, _chain(card))
     if np.isinf(keypoints).any():
         raise RawFormatError(f"{raw.where(item.paths[0])}: bones so long that float32 cannot hold where they end.")
-    return Sample(
-        sample_id=item.sample_id,
-        n_frames=len(local),
-        frame=np.arange(len(local), dtype=np.uint32),
-        person=np.full(len(local), -1, np.int64),
-        keypoints=keypoints,
-        score=None,
-        targets=ui_prmd.targets(item.sample_id),
-        segments=(),
-        meta=item.meta,
-    )
+    return one_pose.sample(item, keypoints, ui_prmd.targets(item.sample_id))
 
 
 def settle(sample: Sample, card: Card) -> Sample:
@@ -88,8 +78,7 @@ def write(sample: Sample, card: Card) -> Iterator[tuple[str, bytes]]:
     Raises:
         ValueError: If the files cannot say what the sample holds.
     """
-    if not np.array_equal(sample.frame, np.arange(sample.n_frames)):
-        raise ValueError(f"{sample.sample_id}: a clip of this set has one pose in every frame.")
+    one_pose.check(sample)
     chain, parents = _chain(card), card.layout.parents
     local, angles = ui_prmd.unplaced(sample.keypoints, parents, chain)
     if not np.array_equal(ui_prmd.placed(local, angles, parents, chain), sample.keypoints, equal_nan=True):

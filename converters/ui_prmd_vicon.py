@@ -1,12 +1,14 @@
 """UI-PRMD as the Vicon system saw it: 39 markers, one text file a clip."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
+from jaxtyping import Float32
 
 from skelbench.card import Card
 from skelbench.errors import RawFormatError
-from skelbench.formats import csv_table, ui_prmd
+from skelbench.formats import csv_table, one_pose, ui_prmd
 from skelbench.raw import RawItem, RawSource
 from skelbench.sample import Sample
 
@@ -35,7 +37,7 @@ def read(raw: RawSource, item: RawItem, card: Card) -> Sample:
         card: The markers.
 
     Returns:
-        One pose a frame, in millimetres; a marker that is NaN was not seen.
+        One pose a frame, in millimetres; a marker that is written as three zeros was not seen.
 
     Raises:
         RawFormatError: If the file is not what the format says.
@@ -45,41 +47,40 @@ def read(raw: RawSource, item: RawItem, card: Card) -> Sample:
     found = csv_table.numbers(raw.read(path), 3 * markers, raw.where(path))
     if not len(found):
         raise RawFormatError(f"{raw.where(path)}: holds no row, expected one a frame.")
-    return Sample(
-        sample_id=item.sample_id,
-        n_frames=len(found),
-        frame=np.arange(len(found), dtype=np.uint32),
-        person=np.full(len(found), -1, np.int64),
-        keypoints=found.reshape(-1, markers, 3).astype(np.float32),
-        score=None,
-        targets=ui_prmd.targets(item.sample_id),
-        segments=(),
-        meta=item.meta,
-    )
+    keypoints = _seen(found.reshape(-1, markers, 3).astype(np.float32))
+    return one_pose.sample(item, keypoints, ui_prmd.targets(item.sample_id))
 
 
 def settle(sample: Sample, card: Card) -> Sample:
-    """The sample with the labels of its name."""
-    return ui_prmd.settled(sample)
+    """The sample with the labels of its name; a marker at the origin is one that was not seen."""
+    return replace(ui_prmd.settled(sample), keypoints=_seen(sample.keypoints))
 
 
 def write(sample: Sample, card: Card) -> Iterator[tuple[str, bytes]]:
     """Write a clip as one text file, the inverse of `read`.
 
     Args:
-        sample: One pose in every frame.
+        sample: One pose in every frame, as `settle` leaves it.
         card: Names of the folders.
 
     Yields:
         The path and content of one file.
 
     Raises:
-        ValueError: If a frame has no pose or several.
+        ValueError: If a frame has no pose or several, or a marker lies at the origin.
     """
-    if not np.array_equal(sample.frame, np.arange(sample.n_frames)):
-        raise ValueError(f"{sample.sample_id}: a clip of this set has one pose in every frame.")
+    one_pose.check(sample)
+    if (sample.keypoints == 0).all(axis=-1).any():
+        raise ValueError(f"{sample.sample_id}: a marker at the origin is one that was not seen, which is NaN.")
     incorrect = sample.sample_id.endswith("_inc")
     name = sample.sample_id.removesuffix("_inc")
-    content = csv_table.render_numbers(sample.keypoints.reshape(sample.n_frames, -1).astype(np.float64))
+    unseen = np.isnan(sample.keypoints).all(axis=-1, keepdims=True)
+    rows = np.where(unseen, 0.0, sample.keypoints.astype(np.float64)).reshape(sample.n_frames, -1)
+    content = csv_table.render_numbers(rows)
     folder = card.options["folders"][incorrect]
     yield f"{folder}/Vicon/Positions/{name}_positions{'_inc' if incorrect else ''}.txt", content
+
+
+def _seen(keypoints: Float32[np.ndarray, "frames markers 3"]) -> Float32[np.ndarray, "frames markers 3"]:
+    """Positions with NaN for markers that were not seen, which the owners' files put at the origin."""
+    return np.where((keypoints == 0).all(axis=-1, keepdims=True), np.float32(np.nan), keypoints)

@@ -82,6 +82,7 @@ class Card(BaseModel, frozen=True, extra="forbid"):
     targets: dict[str, TargetCard]  # named labels; the first is the default
     columns: dict[str, str] = {}  # column of samples.parquet -> what it says
     not_kept: str = ""  # what the raw form holds and the store leaves out
+    notes: str = ""  # what one should know before believing a number: defects, doubts, choices of ours
     licence: str  # SPDX id, or the terms in a sentence
     obtain: str  # where and how the owner hands the data out
     citation: str  # how to cite

@@ -229,6 +229,7 @@ def _card(card: Card) -> dict[str, Any]:
         "licence": card.licence,
         "citation": card.citation,
         "not_kept": card.not_kept,
+        "notes": card.notes,
         "targets": [
             {"name": name, "kind": target.kind, "classes": len(target.classes), "source": target.source}
             for name, target in card.targets.items()

@@ -16,8 +16,13 @@ _BY_CASE = {name.lower(): name for name in CHANNELS}
 
 _JOINTS, _DEPTH, _TEXT = 2_000, 200, 1 << 20  # most joints, folds of braces, and bytes of hierarchy; a rig has some 70
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?", re.ASCII)
-_VALUE = re.compile(rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?|NaN")
-_MOTION = re.compile(rb"^[ \t]*MOTION[ \t\r]*$", re.MULTILINE)
+_VALUE = re.compile(rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?|[Nn][Aa][Nn]")
+_MOTION = re.compile(rb"^[ \t]*MOTION[ \t\r]*$", re.MULTILINE | re.IGNORECASE)
+_HEAD = re.compile(
+    rb"\s*Frames\s*:[ \t]*(\d{1,9})\s*\n\s*Frame[ \t]*Time\s*:[ \t]*(\S{1,40})[ \t]*\r?(?:\n|$)",
+    re.ASCII | re.IGNORECASE,
+)
+_APART = re.compile(r"[ .\-]")  # what stands between the words of a name; `upper_arm.L` is `upper_arm_L`
 _LONGEST = 40  # characters of a number; Python's own need at most 25
 _LARGEST = float(np.finfo(np.float32).max)
 
@@ -46,7 +51,7 @@ def parse(data: bytes, where: str) -> Bvh:
     """Read a file.
 
     Args:
-        data: Text as the many writers of this format make it: any case of channels, tabs, CRLF, a byte order mark.
+        data: Text as the many writers of this format make it: any case of words, tabs, CRLF, a byte order mark.
         where: Name of the file, for messages.
 
     Returns:
@@ -113,16 +118,26 @@ def named(found: Bvh, wanted: Sequence[str]) -> list[int] | None:
 
     Args:
         found: A parsed file.
-        wanted: Names without prefixes; case does not matter.
+        wanted: Names without prefixes; neither case nor what stands between words matters.
 
     Returns:
-        The place of each, or None where one is missing.
+        The place of each, or None where one is missing. All may bear one more prefix, such as `mixamorig_`.
     """
     places: dict[str, int] = {}
     for place, joint in enumerate(found.joints):
-        places.setdefault(plain_name(joint.name).lower(), place)
-    found_at = [places.get(name.lower()) for name in wanted]
-    return [place for place in found_at if place is not None] if None not in found_at else None
+        places.setdefault(_key(joint.name), place)
+    keys = [_key(name) for name in wanted]
+    for prefix in sorted((key.removesuffix(keys[0]) for key in places if key.endswith(keys[0])), key=len):
+        found_at = [places.get(prefix + key) for key in keys]
+        if prefix[-1:] in ("", "_") and None not in found_at:
+            return [place for place in found_at if place is not None]
+    return None
+
+
+def lacking(found: Bvh, wanted: Sequence[str]) -> list[str]:
+    """The names of `wanted` that no joint bears, whatever stands before it."""
+    keys = [_key(joint.name) for joint in found.joints]
+    return [name for name in wanted if not any(f"_{key}".endswith(f"_{_key(name)}") for key in keys)]
 
 
 def render(
@@ -165,7 +180,7 @@ class _Hierarchy:
 
     def joints(self) -> tuple[Joint, ...]:
         """All joints, each after its parent."""
-        if self._next() != "HIERARCHY":
+        if self._next().upper() != "HIERARCHY":
             self._wrong(self._lines[0] if self._lines else "nothing", "the first line HIERARCHY")
         found: list[Joint] = []
         above: list[int] = []  # the open joints
@@ -186,22 +201,22 @@ class _Hierarchy:
         """One joint up to its channels."""
         word, name = (*line.split(None, 1), "", "")[:2]
         parent = above[-1] if above else -1
-        end = (word.lower(), name.lower()) == ("end", "site")
+        end = line.lower().replace(" ", "").startswith("endsite")  # some writers name it, or leave out the blank
         if parent >= 0 and found[parent].end:
             self._wrong(f"'{line[:40]}' within an End Site", "a closing brace")
-        if not (end and parent >= 0) and (word != ("JOINT" if above else "ROOT") or not name):
+        if not (end and parent >= 0) and (word.upper() != ("JOINT" if above else "ROOT") or not name):
             self._wrong(f"'{line[:40]}'", f"{'JOINT' if above else 'ROOT'} and a name")
         if self._next() != "{":
             self._wrong(f"no brace after '{line[:40]}'", "{")
         offset = self._next().split()
-        if offset[:1] != ["OFFSET"] or len(offset) != 4:
+        if [word.upper() for word in offset[:1]] != ["OFFSET"] or len(offset) != 4:
             self._wrong(f"'{' '.join(offset)[:40]}' in '{line[:40]}'", "OFFSET and three numbers")
         x, y, z = map(self._number, offset[1:])
         return Joint(f"{found[parent].name} end" if end else name, parent, (x, y, z), self._channels(line, end), end)
 
     def _channels(self, line: str, end: bool) -> tuple[str, ...]:
         """The channels of a joint, in our spelling; an end of a limb has none, other joints may lack them too."""
-        if end or self._at >= len(self._lines) or not self._lines[self._at].startswith("CHANNELS"):
+        if end or self._at >= len(self._lines) or not self._lines[self._at].upper().startswith("CHANNELS"):
             return ()
         count, *names = self._next().split()[1:] or [""]
         channels = tuple(_BY_CASE.get(name.lower(), "") for name in names)
@@ -227,7 +242,7 @@ class _Hierarchy:
 
 def _motion(tail: bytes, columns: int, where: str) -> tuple[float, Float64[np.ndarray, "frames channels"]]:
     """The frame time and the values of a file."""
-    head = re.match(rb"\s*Frames:[ \t]*(\d{1,9})\s*\n\s*Frame Time:[ \t]*(\S{1,40})[ \t]*\r?(?:\n|$)", tail, re.ASCII)
+    head = _HEAD.match(tail)
     time = head[2].decode("ascii", "replace") if head else ""
     if head is None or not _NUMBER.fullmatch(time) or not 1e-6 <= float(time) <= 1e3:
         raise RawFormatError(f"{where}: after MOTION {tail[:60]!r}, expected 'Frames: N' and 'Frame Time: seconds'.")
@@ -314,6 +329,11 @@ def zyx_turn(degrees: Float64[np.ndarray, "frames 3"]) -> Float64[np.ndarray, "f
     z, y, x = np.radians(degrees).T
     turn: np.ndarray = about(2, z) @ about(1, y) @ about(0, x)
     return turn
+
+
+def _key(name: str) -> str:
+    """What joints are compared by."""
+    return _APART.sub("_", plain_name(name)).lower()
 
 
 def _outward(parents: Sequence[int]) -> list[int]:

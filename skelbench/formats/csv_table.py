@@ -13,7 +13,8 @@ def numbers(data: bytes, columns: int, where: str) -> Float64[np.ndarray, "rows 
     """Read a table of numbers without a header, one row a line.
 
     Args:
-        data: ASCII; the last line ends as the others do, so that a file that was cut shows it.
+        data: ASCII, perhaps after a byte order mark; the last line ends as the others do, so that a file that was cut
+            shows it.
         columns: Numbers of every row.
         where: Name of the file, for messages.
 
@@ -24,6 +25,7 @@ def numbers(data: bytes, columns: int, where: str) -> Float64[np.ndarray, "rows 
         RawFormatError: If there is no row, one has another count, the last one does not end, or a field is neither
             a number that float32 can hold nor NaN.
     """
+    data = data.removeprefix(b"\xef\xbb\xbf")
     strange = data.translate(None, _OF_NUMBERS)
     if strange or not data.endswith(b"\n"):
         found = f"holds {strange[:20]!r}" if strange else "does not end with the end of a line; is it cut?"

@@ -43,11 +43,12 @@ def numbers(pattern: re.Pattern[str], path: str) -> dict[str, int] | None:
     """Read the numbers in a file name.
 
     Args:
-        pattern: Named groups of digits; it must match the whole file name.
+        pattern: Named groups of digits; it must match the whole file name, the extension in lower case.
         path: A member of the source.
 
     Returns:
         Number by group name, or None where the name does not fit.
     """
-    match = pattern.fullmatch(file_name(path))
+    name, dot, extension = file_name(path).rpartition(".")
+    match = pattern.fullmatch(f"{name}{dot}{extension.lower()}")
     return None if match is None else {name: int(digits) for name, digits in match.groupdict().items()}

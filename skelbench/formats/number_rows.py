@@ -1,4 +1,4 @@
-"""Text of numbers: one row a line, blanks between them, the same count in every line."""
+"""Text of numbers: one row a line, blanks or commas between them, the same count in every line."""
 
 import io
 
@@ -16,7 +16,7 @@ def rows(data: bytes, columns: int, where: str) -> Float32[np.ndarray, "rows col
     """Read a text of numbers.
 
     Args:
-        data: ASCII; blank lines at the end are left out.
+        data: ASCII, perhaps after a byte order mark; blank lines at the end are left out.
         columns: Numbers of every line.
         where: Name of the file, for messages.
 
@@ -26,7 +26,7 @@ def rows(data: bytes, columns: int, where: str) -> Float32[np.ndarray, "rows col
     Raises:
         RawFormatError: If there is no line, a line has another count, or a field is no finite number.
     """
-    data = data.rstrip()
+    data = data.removeprefix(b"\xef\xbb\xbf").rstrip()
     if not data:
         raise RawFormatError(f"{where}: an empty file, expected {columns} numbers in each line.")
     values = _plain(np.frombuffer(data, np.uint8), columns)
@@ -85,7 +85,7 @@ def _any(data: bytes, columns: int, where: str) -> Float32[np.ndarray, "rows col
     for number, line in enumerate(io.BytesIO(data), 1):
         if len(line) > columns * _LONGEST_FIELD:
             raise RawFormatError(f"{where}, line {number}: {len(line)} characters, expected {columns} numbers.")
-        fields = line.split()
+        fields = line.split(b",") if b"," in line else line.split()
         if len(fields) != columns:
             raise RawFormatError(f"{where}, line {number}: {len(fields)} numbers, expected {columns}; is it cut?")
         found.append(_floats(fields, f"{where}, line {number}"))

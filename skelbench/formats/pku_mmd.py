@@ -17,6 +17,7 @@ CONFIDENCE = 2  # of the annotators, the surest; not kept
 _LISTS = re.compile(r"(cross[-_](subject|view)(_v2)?|readme.*)\.txt", re.ASCII | re.IGNORECASE)
 _WHOLE = re.compile(rb"-?\d{1,9}", re.ASCII)
 _FIELDS = range(3, 5)  # action, start, end, and perhaps a confidence
+_BETWEEN = re.compile(rb"[,;]|\s+")  # the owners' lists have commas; copies have been seen with blanks
 
 
 def plan(raw: RawSource, pattern: re.Pattern[str], expected: str) -> Iterator[tuple[RawItem, re.Match[str] | None]]:
@@ -147,8 +148,8 @@ def _segments(data: bytes, card: Card, frames: int, where: str) -> tuple[tuple[S
         raise RawFormatError(f"{where}: an empty file; a video without an action has an empty line.")
     codes, first = card.options["codes"], card.options["first"]
     found, left_out = list[Segment](), 0
-    for number, line in enumerate(data.splitlines()):
-        fields = [field.strip() for field in line.split(b",")]
+    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines()):
+        fields = _BETWEEN.split(re.sub(rb"\s*([,;])\s*", rb"\1", line.strip()))
         if fields == [b""]:
             continue
         if len(fields) not in _FIELDS or not all(_WHOLE.fullmatch(field) for field in fields):

@@ -151,6 +151,8 @@ def _by_float(rows: list[bytes], numbers: list[int], where: str) -> Float32[np.n
             values[place] = float(parts[0]), float(parts[1])
         except ValueError as error:
             raise RawFormatError(f"{where}, line {number}: no number: {error}.") from error
+        if b"_" in parts[0] + parts[1]:  # which Python takes for a number
+            raise RawFormatError(f"{where}, line {number}: no number: {b' '.join(parts[:2])[:60]!r}.")
     with np.errstate(over="ignore"):
         rounded = values.astype(np.float32)
     for place in np.flatnonzero(np.isinf(rounded).any(axis=1))[:1].tolist():

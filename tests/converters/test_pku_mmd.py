@@ -88,6 +88,13 @@ def test_rows_that_name_the_end_first_are_turned_and_those_without_a_frame_are_c
     assert [k for k, on in enumerate(label) if on] == [2, 8]
 
 
+@pytest.mark.parametrize(
+    "labels", [b"3,5,8,2\r\n", b"3 5 8 2\n", b"3\t5\t8\t2\n", b" 3 , 5,8 ,2 \n\n", b"3;5;8;2\n", b"\xef\xbb\xbf3,5,8,2"]
+)
+def test_lists_may_have_other_separators(labels: bytes) -> None:
+    assert read(labels).segments == ((4, 7, 2),)
+
+
 def test_a_video_without_a_list_is_unlabelled_and_one_without_an_action_is_not() -> None:
     assert set(np.unique(read(None).targets["label"])) == {-1}
     assert set(np.unique(read(b"\n").targets["label"])) == {0}
@@ -99,6 +106,8 @@ def test_a_video_without_a_list_is_unlabelled_and_one_without_an_action_is_not()
         (b"", "Label/0012-L.txt: an empty file"),
         (b"1,2\n", "line 1: b'1,2', expected action,start,end"),
         (b"1,2,3,2\n1,2.5,3\n", "line 2"),
+        (b"1,,2,3\n", "line 1"),
+        (b"1,2,3,2,4\n", "line 1"),
         (b"52,1,3,2\n", "action 52, which this set does not have"),
         (b"\xff\xfe\n", "line 1"),
     ],

@@ -79,6 +79,7 @@ def test_crlf_and_a_byte_order_mark_change_nothing() -> None:
         (text([body(said="x")]), "line 4: 'x', expected a number of joints"),
         (text([body(row="1 2 3")]), "line 8: 3 fields, expected as many as in other lines"),
         (text([body(row="1,5 2 0 0 0 0 0 0 0 0 0 2")]), "line 8: no number"),
+        (text([body(row="1_0 2 0 0 0 0 0 0 0 0 0 2")]), "line 8: no number: b'1_0 2'"),
         (text([body(row="1e39 2 0 0 0 0 0 0 0 0 0 2")]), "line 8: a coordinate that float32 cannot hold"),
         (b"1\n17\n" + b"0\n" * 40, "expected a number of bodies, at most 16"),
         (text([[*body()[:2], *("1 2" for _ in range(17))]]), "line 5: 2 fields"),

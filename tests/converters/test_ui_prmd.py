@@ -148,6 +148,23 @@ def test_what_the_files_cannot_say_is_not_written() -> None:
                 list(VICON.write(wrong, VICON_CARD))
 
 
+def test_a_vicon_marker_at_the_origin_was_not_seen() -> None:
+    rows = np.arange(2 * 39 * 3, dtype=np.float64).reshape(2, 39, 3) + 1
+    rows[0, 4] = 0
+    rows[1, 5, 0] = 0
+    files = {"m01_s01_e01_positions.txt": csv_table.render_numbers(rows.reshape(2, -1))}
+    (item,) = planned(files, VICON_CARD)
+    sample = VICON.read(InMemory(files), item, VICON_CARD)
+    assert np.argwhere(np.isnan(sample.keypoints).any(-1)).tolist() == [[0, 4]]
+    assert np.isnan(sample.keypoints[0, 4]).all()
+    ((_, content),) = VICON.write(sample, VICON_CARD)
+    assert content == files["m01_s01_e01_positions.txt"]
+    there = MODULE.replace(sample, keypoints=np.nan_to_num(sample.keypoints))
+    with pytest.raises(ValueError, match="a marker at the origin is one that was not seen"):
+        list(VICON.write(there, VICON_CARD))
+    assert np.array_equal(VICON.settle(there, VICON_CARD).keypoints, sample.keypoints, equal_nan=True)
+
+
 def test_an_empty_vicon_file_is_refused() -> None:
     files = {"m01_s01_e01_positions.txt": b"\n" * 0}
     (item,) = planned(files, VICON_CARD)

@@ -71,6 +71,12 @@ def test_a_position_channel_stands_in_the_place_of_the_offset() -> None:
         ARM.replace("Frames: 2", "Frames:\t2"),
         ARM + "\n \n",
         ARM.replace("rig:Hips", "LOCOMOTION"),
+        ARM.replace("End Site", "EndSite"),
+        ARM.replace("End Site", "End Site elbow_end"),
+        ARM.replace("Frame Time", "Frame time").replace("Frames:", "frames :"),
+        ARM[: ARM.index("MOTION")].replace("rig:Upper Arm", "arm").lower() + ARM[ARM.index("MOTION") :],
+        ARM.replace("10 0", "1.0e+01 0.").replace("1 2 3", "+1 .2E1 3.000"),
+        ARM[:-1],
     ],
 )
 def test_the_many_spellings_of_the_format_are_one(text: str) -> None:
@@ -84,10 +90,24 @@ def test_joints_are_found_by_their_plain_names() -> None:
     assert bvh.plain_name("Armature|mixamorig:LeftArm") == "LeftArm"
 
 
+@pytest.mark.parametrize("prefix", ["mixamorig_", "Bip01 ", "Character1_", "J_Bip_", "Armature|mixamorig_"])
+def test_joints_are_found_behind_a_prefix_that_all_share(prefix: str) -> None:
+    found = parsed(ARM.replace("rig:", prefix))
+    assert bvh.named(found, ["upper.arm", "Hips"]) == [1, 0]
+    assert bvh.lacking(found, ["Upper_Arm", "hips", "Head", "per arm"]) == ["Head", "per arm"]
+
+
+def test_prefixes_that_differ_are_no_rig() -> None:
+    found = parsed(ARM.replace("rig:Hips", "left_Hips").replace("rig:Upper", "right_Upper"))
+    assert bvh.named(found, ["upper arm", "hips"]) is None
+    assert bvh.named(parsed(ARM.replace("rig:Hips", "Hips2Hips")), ["hips", "upper arm"]) is None
+
+
 def test_a_position_that_is_nan_is_missing_with_all_that_hangs_on_it() -> None:
-    places = bvh.positions(parsed(ARM.replace("\n1 2 3 0", "\nNaN 2 3 0")))
-    assert np.isnan(places[0, :, 0]).all()
-    assert np.isfinite(places[1]).all()
+    for nan in ("NaN", "nan"):
+        places = bvh.positions(parsed(ARM.replace("\n1 2 3 0", f"\n{nan} 2 3 0")))
+        assert np.isnan(places[0, :, 0]).all()
+        assert np.isfinite(places[1]).all()
 
 
 @pytest.mark.parametrize(

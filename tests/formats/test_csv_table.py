@@ -6,7 +6,7 @@ from skelbench.formats import csv_table
 
 
 def test_numbers_are_read_in_every_spelling() -> None:
-    found = csv_table.numbers(b"1,-2.5,+3e2\r\n.5, 4 ,NaN\r\n", 3, "t.txt")
+    found = csv_table.numbers(b"\xef\xbb\xbf1,-2.5,+3e2\r\n.5, 4 ,NaN\r\n", 3, "t.txt")
     assert found[0].tolist() == [1, -2.5, 300]
     assert found[1, :2].tolist() == [0.5, 4]
     assert np.isnan(found[1, 2])

@@ -27,7 +27,8 @@ def test_the_stem_is_the_name_without_folder_and_extension() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "found"), [("x/a07.json", {"n": 7}), ("a7.json", None), ("a07.json~", None), ("xa07.json", None)]
+    ("path", "found"),
+    [("x/a07.json", {"n": 7}), ("a7.json", None), ("a07.json~", None), ("xa07.json", None), ("x/a07.JSON", {"n": 7})],
 )
 def test_numbers_are_read_from_names_that_fit_wholly(path: str, found: dict[str, int] | None) -> None:
     assert numbers(re.compile(r"a(?P<n>\d{2})\.json"), path) == found

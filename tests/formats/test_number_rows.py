@@ -53,7 +53,9 @@ def test_a_negative_zero_stays_negative() -> None:
         (b"1.000000 1e39\n", "x, line 1: b'1e39'"),
         (b"1.000000 inf\n", "x, line 1: b'inf'"),
         (b"1.000000 \xff\xfe\n", "x, line 1"),
-        (b"1.000000,2.000000\n", "x, line 1: 1 numbers"),
+        (b"1.000000,2.000000,\n", "x, line 1: 3 numbers"),
+        (b"1.000000,\n", "x, line 1: b'', expected a finite number|x, line 1: b.n., expected a finite"),
+        (b"1.000000;2.000000\n", "x, line 1: 1 numbers"),
         (b"1.000000 --2.000000\n", "x, line 1: b'--2.000000'"),
         (b"1.000000-2.000000\n", "x, line 1: 1 numbers"),
         (b"1." * 1000, "x, line 1: 2000 characters, expected 2 numbers"),
@@ -63,3 +65,10 @@ def test_a_negative_zero_stays_negative() -> None:
 def test_what_is_no_table_of_numbers_is_refused_by_line(content: bytes, words: str) -> None:
     with pytest.raises(RawFormatError, match=words):
         rows(content, 2, "x")
+
+
+@pytest.mark.parametrize(
+    "content", [b"1.5,2\n3,4e0\n", b"1.5\t2\r\n3  4.\r\n", b"\xef\xbb\xbf1.500000 2.000000\n3.000000 4.000000"]
+)
+def test_commas_tabs_and_a_byte_order_mark_change_nothing(content: bytes) -> None:
+    assert rows(content, 2, "x").tolist() == [[1.5, 2], [3, 4]]
