@@ -11,8 +11,7 @@ import numpy as np
 
 from skelbench.card import Card
 from skelbench.errors import RawFormatError
-from skelbench.formats import intervals, names
-from skelbench.formats.detections import Detections
+from skelbench.formats import intervals, names, pose_files
 from skelbench.formats.intervals import Number, Video
 from skelbench.raw import RawItem, RawSource
 from skelbench.sample import MetaValue, Sample
@@ -23,6 +22,8 @@ MERGED = re.compile(r"charades\.json(?:\.gz)?", re.ASCII)  # the annotation of t
 TABLES = re.compile(r"Charades_v1_(?P<part>train|test)\.csv", re.ASCII)  # the owner's
 ACTION = re.compile(r"c(\d{3}) (\d{1,6}(?:\.\d{1,6})?) (\d{1,6}(?:\.\d{1,6})?)", re.ASCII)
 NEAR = 1e-6  # of a frame: what seconds lose when they are written
+
+write = pose_files.write  # the actions are in the file of `write_shared`
 
 
 def plan(raw: RawSource, card: Card) -> Iterator[RawItem]:
@@ -42,19 +43,9 @@ def plan(raw: RawSource, card: Card) -> Iterator[RawItem]:
     """
     lists = _lists(raw)
     listed = {name: path for path in lists for name in _videos(raw, path, card)}
-    found = set[str]()
-    files = (path for ending in (".json", ".npy", ".npz") for path in names.members(raw, ending))
-    for path in sorted(path for path in files if path not in lists):
-        match = NAME.fullmatch(names.file_name(path))
-        if match is None:
-            yield RawItem(names.stem(path), (path,), reject=f"the name '{names.stem(path)}' is not {EXPECTED}")
-            continue
-        name = match["name"]
-        twice = f"a second file of poses of {name}" if name in found else None
-        found.add(name)
-        yield RawItem(name, (path, *lists), {"take": name}, twice)
-    for name in sorted(listed.keys() - found):
-        yield RawItem(name, (listed[name],), reject="annotated, but there is no file of its poses")
+    yield from intervals.plan(
+        pose_files.videos(raw, card, lists), listed, describe=_described, said=lambda name: lists, expected=EXPECTED
+    )
 
 
 def read(raw: RawSource, item: RawItem, card: Card) -> Sample:
@@ -72,43 +63,19 @@ def read(raw: RawSource, item: RawItem, card: Card) -> Sample:
     Raises:
         RawFormatError: If a file is not what the format says, or two annotations contradict each other.
     """
-    found = intervals.poses(raw, item.paths[0], card)
-    said = [video for path in item.paths[1:] if (video := _videos(raw, path, card).get(item.sample_id)) is not None]
+    lists = [path for path in item.paths if _annotates(path)]
+    said = [video for path in lists if (video := _videos(raw, path, card).get(item.sample_id)) is not None]
     if len({(video.subset, video.actions) for video in said}) > 1:
-        raise RawFormatError(f"{', '.join(map(raw.where, item.paths[1:]))}: contradict each other on {item.sample_id}.")
+        raise RawFormatError(f"{', '.join(map(raw.where, lists))}: contradict each other on {item.sample_id}.")
     video = said[0] if said else None
-    shown, left_out = intervals.segments(video.actions if video else (), partial(_between, card.fps), found.n_frames)
-    meta: dict[str, MetaValue] = {**item.meta, "left_out": left_out}
-    return Sample(
-        sample_id=item.sample_id,
-        n_frames=found.n_frames,
-        frame=found.frame,
-        person=found.person,
-        keypoints=found.keypoints,
-        score=found.score,
-        targets={"label": intervals.labels(shown if video else None, len(card.targets["label"].classes))},
-        segments=shown,
-        meta=meta if video is None else {**meta, "part": video.subset, "seconds": video.duration},
+    return intervals.sample(
+        item,
+        pose_files.parse(raw, [path for path in item.paths if path not in lists], card),
+        video,
+        ends=partial(_between, card.fps),
+        classes=len(card.targets["label"].classes),
+        meta={} if video is None else {"part": video.subset, "seconds": video.duration},
     )
-
-
-def write(sample: Sample, card: Card) -> Iterator[tuple[str, bytes]]:
-    """Write a video's poses, the inverse of `read`; its actions are in the file of `write_shared`.
-
-    Args:
-        sample: Detections in the order of their frames, with scores.
-        card: Its `options.poses` names the form.
-
-    Yields:
-        The path and content of one file.
-
-    Raises:
-        ValueError: If the form cannot say what the sample holds.
-    """
-    if sample.score is None:
-        raise ValueError(f"{sample.sample_id}: detections have scores.")
-    found = Detections(sample.n_frames, sample.frame, sample.person, sample.keypoints, sample.score)
-    yield f"{card.options['folder']}/{sample.sample_id}.json", intervals.render_poses(found, card)
 
 
 def write_shared(samples: Iterable[Sample], card: Card) -> Iterator[tuple[str, bytes]]:
@@ -147,11 +114,21 @@ def _between(fps: float, start: Number, end: Number) -> tuple[int, int]:
     return int(np.ceil(start * fps - NEAR)), int(np.ceil(end * fps - NEAR))
 
 
+def _described(path: str) -> tuple[str, Mapping[str, MetaValue]] | None:
+    """A video by the name of its file; None for other names."""
+    match = NAME.fullmatch(names.file_name(path))
+    return None if match is None else (match["name"], {"take": match["name"]})
+
+
+def _annotates(path: str) -> bool:
+    """Whether a file annotates many videos."""
+    return any(form.fullmatch(names.file_name(path)) for form in (MERGED, TABLES))
+
+
 def _lists(raw: RawSource) -> list[str]:
     """The files that annotate all videos."""
     known = (path for ending in (".json", ".json.gz", ".csv") for path in names.members(raw, ending))
-    wanted = (path for path in known if any(form.fullmatch(names.file_name(path)) for form in (MERGED, TABLES)))
-    return sorted(wanted)
+    return sorted(filter(_annotates, known))
 
 
 def _videos(raw: RawSource, path: str, card: Card) -> Mapping[str, Video]:

@@ -8,32 +8,18 @@ import numpy as np
 
 from skelbench.card import Card
 from skelbench.errors import RawFormatError
-from skelbench.formats import label_json, lcrnet_set, names, numpy_files, strict_json
+from skelbench.formats import label_json, lcrnet_set, names, numpy_files, pose_files, strict_json
 from skelbench.formats.label_json import Labels
 from skelbench.raw import Feature, RawItem, RawSource
 from skelbench.sample import MetaValue, Sample
 
 NAME = re.compile(r"[\w-][\w.-]{0,199}\.json", re.ASCII)
 VECTORS = re.compile(r"(?:.*/)?embeddings/(?P<name>[A-Za-z0-9][A-Za-z0-9_-]{0,99})\.npz", re.ASCII | re.DOTALL)
-PREFIX = "posecap"  # of the names of label files, files of captions, and folders
 CAPTIONS = "captions"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
-
-def refine(raw: RawSource, card: Card) -> Card:
-    """Name the classes after `classes.txt` among the raw data, one name a line, where there is one.
-
-    Args:
-        raw: The source.
-        card: Of the set, whose classes are numbers.
-
-    Returns:
-        The card with these names.
-
-    Raises:
-        RawFormatError: If the list does not name each class once.
-    """
-    return lcrnet_set.with_classes(raw, card)
+refine = lcrnet_set.with_classes
+read, write, settle = pose_files.read, pose_files.write, pose_files.settle
 
 
 def plan(raw: RawSource, card: Card) -> Iterator[RawItem]:
@@ -50,33 +36,9 @@ def plan(raw: RawSource, card: Card) -> Iterator[RawItem]:
     Raises:
         RawFormatError: If a label file is damaged.
     """
-    listed = label_json.read(raw, PREFIX)
-    others = {labels.path for labels in listed.values()} | set(label_json.find(raw, PREFIX, CAPTIONS).values())
-    found: set[str] = set()
-    for path in names.members(raw, ".json"):
-        if path not in others:
-            found.add(names.stem(path))
-            yield _item(path, listed, card)
-    for labels in listed.values():
-        yield from lcrnet_set.without_file(labels, found)
-
-
-def read(raw: RawSource, item: RawItem, card: Card) -> Sample:
-    """Read one clip.
-
-    Args:
-        raw: The source that was planned.
-        item: A clip of it, its label among the meta.
-        card: Joints.
-
-    Returns:
-        The detections of every frame, in the detector's order and without identity. The score is that of the whole
-        detection. A clip that no label file lists has no label.
-
-    Raises:
-        RawFormatError: If the file is not what the format says.
-    """
-    return lcrnet_set.read(raw, item, card)
+    listed = label_json.read(raw, card.options["prefix"])
+    captions = label_json.find(raw, card.options["prefix"], CAPTIONS).values()
+    yield from lcrnet_set.plan(raw, listed, lambda path: (names.stem(path), _item(path, listed, card)), captions)
 
 
 def features(raw: RawSource, card: Card) -> Iterator[Feature]:
@@ -93,7 +55,7 @@ def features(raw: RawSource, card: Card) -> Iterator[Feature]:
         RawFormatError: If a file is not what the format says.
     """
     texts: dict[str, str] = {}
-    for path in label_json.find(raw, PREFIX, CAPTIONS).values():
+    for path in label_json.find(raw, card.options["prefix"], CAPTIONS).values():
         texts |= _captions(raw.read(path), raw.where(path))
     if texts:
         yield Feature(CAPTIONS, tuple(texts), tuple(texts.values()), "captions among the raw data")
@@ -101,23 +63,6 @@ def features(raw: RawSource, card: Card) -> Iterator[Feature]:
         match = VECTORS.fullmatch(f"./{path}")
         if match and "__MACOSX" not in path:
             yield _vectors(match["name"], raw.read(path), raw.where(path))
-
-
-def write(sample: Sample, card: Card) -> Iterator[tuple[str, bytes]]:
-    """Write a clip as one JSON file, the inverse of `read`; a missing number is `null`.
-
-    Args:
-        sample: Detections without identity in the order of their frames, each with one score.
-        card: Of the set.
-
-    Yields:
-        The path and content of one file.
-
-    Raises:
-        ValueError: If the file cannot say what the sample holds.
-    """
-    folder = f"{card.options['folder']}/{PREFIX}_{sample.meta['part']}"
-    yield f"{folder}/{sample.sample_id}.json", lcrnet_set.render(sample)
 
 
 def write_shared(samples: Iterable[Sample], card: Card) -> Iterator[tuple[str, bytes]]:
@@ -130,21 +75,16 @@ def write_shared(samples: Iterable[Sample], card: Card) -> Iterator[tuple[str, b
     Yields:
         Paths and contents.
     """
-    folder, ids, vectors = card.options["folder"], list[str](), list[list[float]]()
-    for part, entries in lcrnet_set.entries(samples, card, lambda sample: sample.sample_id).items():
-        yield f"{folder}/{PREFIX}_{part}_label.json", label_json.render(entries)
+    ids, vectors = list[str](), list[list[float]]()
+    for path, entries, content in lcrnet_set.write_labels(samples, card, lambda sample: sample.sample_id):
+        yield f"{path}_label.json", content
         captions = {name: {"text": f"A person performs the action {entry.index}."} for name, entry in entries}
-        yield f"{folder}/{PREFIX}_{part}_{CAPTIONS}.json", json.dumps(captions, indent=0).encode("ascii")
+        yield f"{path}_{CAPTIONS}.json", json.dumps(captions, indent=0).encode("ascii")
         ids += [name for name, _ in entries]
         vectors += [[entry.index / 2**power % 1 for power in range(1, 9)] for _, entry in entries]
     if ids:
         arrays = {"ids": np.array(ids), "values": np.array(vectors, np.float32)}
-        yield f"{folder}/embeddings/made.npz", numpy_files.render_npz(arrays)
-
-
-def settle(sample: Sample, card: Card) -> Sample:
-    """The nearest sample that the files can hold: one score a detection."""
-    return lcrnet_set.settle(sample)
+        yield f"{card.options['folder']}/embeddings/made.npz", numpy_files.render_npz(arrays)
 
 
 def _item(path: str, listed: Mapping[str, Labels], card: Card) -> RawItem:

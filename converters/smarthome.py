@@ -2,16 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
-
-import numpy as np
 
 from skelbench.card import Card
-from skelbench.errors import RawFormatError, nearest
-from skelbench.formats import lcrnet, names, numpy_files
-from skelbench.formats.detections import Detections
+from skelbench.errors import nearest
+from skelbench.formats import names, pose_files
 from skelbench.raw import RawItem, RawSource
-from skelbench.sample import MetaValue, Sample
+from skelbench.sample import MetaValue
 
 NAME = re.compile(
     r"(?P<activity>[A-Za-z]+(?:\.[A-Za-z]+)?)_p(?P<subject>\d{2})_r(?P<repetition>\d{2})_v(?P<video>\d{2})"
@@ -19,9 +15,9 @@ NAME = re.compile(
     re.ASCII,
 )
 EXPECTED = "Activity_pNN_rNN_vNN_cNN.json (or _pose3d.json): person, repetition, video, camera"
-PLANE = 2  # channels of the NumPy files
-# LCR-Net's thirteen in the order of COCO's seventeen, whose nose stands for the head
-COCO = (16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 0)
+
+# An activity that the owner's papers do not score has no label.
+read, write, settle = pose_files.read, pose_files.write, pose_files.settle
 
 
 def plan(raw: RawSource, card: Card) -> Iterator[RawItem]:
@@ -51,72 +47,6 @@ def plan(raw: RawSource, card: Card) -> Iterator[RawItem]:
         yield RawItem(f"{take}_c{found['camera']}", (path,), meta, _reject(meta, estimator, card))
 
 
-def read(raw: RawSource, item: RawItem, card: Card) -> Sample:
-    """Read one clip.
-
-    Args:
-        raw: The source that was planned.
-        item: A clip of it.
-        card: Joints and classes.
-
-    Returns:
-        The detections of every frame, in the detector's order and without identity; u, v in pixels. The score is
-        that of the whole detection. An activity that the owner's papers do not score has no label.
-
-    Raises:
-        RawFormatError: If the file is not what the format says.
-    """
-    (path,) = item.paths
-    where, joints = raw.where(path), len(card.layout.joints)
-    if path.lower().endswith(".npz"):
-        found = _estimated(numpy_files.npz(raw.read(path), where), len(card.channels), where)
-    else:
-        found = lcrnet.parse(raw.read(path), joints, where)
-    return Sample(
-        sample_id=item.sample_id,
-        n_frames=found.n_frames,
-        frame=found.frame,
-        person=found.person,
-        keypoints=found.keypoints,
-        score=found.score,
-        targets={"label": int(item.meta.get("label", -1))},
-        segments=(),
-        meta={name: value for name, value in item.meta.items() if name != "label"},
-    )
-
-
-def write(sample: Sample, card: Card) -> Iterator[tuple[str, bytes]]:
-    """Write a clip as one JSON file, the inverse of `read`; a missing number is `null`.
-
-    Args:
-        sample: Detections without identity in the order of their frames, each with one score.
-        card: Of the set.
-
-    Yields:
-        The path and content of one file.
-
-    Raises:
-        ValueError: If the file cannot say what the sample holds.
-    """
-    if sample.score is None or (sample.person != -1).any():
-        raise ValueError(f"{sample.sample_id}: detections of this set have a score and no identity.")
-    content = lcrnet.render(sample.n_frames, sample.frame, sample.keypoints, sample.score)
-    yield f"{card.options['folder']}/{sample.sample_id}.json", content
-
-
-def settle(sample: Sample, card: Card) -> Sample:
-    """The nearest sample that the files can hold: one score a detection.
-
-    Args:
-        sample: Any sample of the card's shape.
-        card: Of the set.
-
-    Returns:
-        The score of the first joint at all joints.
-    """
-    return sample if sample.score is None else replace(sample, score=np.repeat(sample.score[:, :1], 13, axis=1))
-
-
 def _reject(meta: dict[str, MetaValue], estimator: str | None, card: Card) -> str | None:
     """Why a clip is not read."""
     known = (*card.targets["label"].classes, *card.options["unscored"])
@@ -131,20 +61,3 @@ def _reject(meta: dict[str, MetaValue], estimator: str | None, card: Card) -> st
             "store, made with a card whose options.estimator names it"
         )
     return None
-
-
-def _estimated(arrays: dict[str, np.ndarray], channels: int, where: str) -> Detections:
-    """One pose a frame in COCO's order, pixels; a joint at (0, 0) was not found, and x, y, z are missing."""
-    points = arrays.get("kpts")
-    if points is None or points.ndim != 3 or points.shape[1:] != (17, PLANE) or points.dtype.kind != "f":
-        shape = "missing" if points is None else f"{points.dtype} {points.shape}"
-        raise RawFormatError(f"{where}: 'kpts' is {shape}, expected numbers of frames x 17 x {PLANE}.")
-    if not len(points) or np.isinf(points).any():
-        raise RawFormatError(f"{where}: 'kpts' holds no frame or an infinite number.")
-    chosen = points[:, COCO].astype(np.float32)
-    chosen[(chosen == 0).all(-1)] = np.nan
-    seen = np.flatnonzero(~np.isnan(chosen).all((1, 2)))
-    keypoints = np.full((len(seen), len(COCO), channels), np.nan, np.float32)
-    keypoints[..., :PLANE] = chosen[seen]
-    score = np.full(keypoints.shape[:2], np.nan, np.float32)
-    return Detections(len(points), seen.astype(np.uint32), np.full(len(seen), -1, np.int64), keypoints, score)

@@ -2,16 +2,16 @@
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from io import StringIO
 
 import numpy as np
 
 from skelbench.card import Card
 from skelbench.errors import RawFormatError, nearest
-from skelbench.formats import intervals, names
-from skelbench.formats.detections import Detections
+from skelbench.formats import intervals, names, pose_files
 from skelbench.formats.intervals import Number, Video
 from skelbench.raw import RawItem, RawSource
 from skelbench.sample import MetaValue, Sample
@@ -26,6 +26,8 @@ LISTS = re.compile(r"(?:smarthome|TSU)_C[SV](?:_\d+)?\.json", re.ASCII)  # the o
 TABLE = re.compile(r"P\d{2}T\d{2}C\d{2}\.csv", re.ASCII)  # the owner's annotation of one video, which has the last word
 HEADER = ("event", "start_frame", "end_frame")
 ID = 9  # characters of a video's name
+
+write = pose_files.write  # the actions are in the files of `write_shared`
 
 
 def plan(raw: RawSource, card: Card) -> Iterator[RawItem]:
@@ -45,22 +47,13 @@ def plan(raw: RawSource, card: Card) -> Iterator[RawItem]:
     lists = [path for path in names.members(raw, ".json") if LISTS.fullmatch(names.file_name(path))]
     tables = {names.stem(path): path for path in names.members(raw, ".csv") if TABLE.fullmatch(names.file_name(path))}
     listed = {name for path in lists for name in _videos(raw, path, card)} | tables.keys()
-    found = set[str]()
-    files = (path for ending in (".json", ".npy", ".npz") for path in names.members(raw, ending))
-    for path in sorted(path for path in files if path not in lists):
-        parts = names.numbers(NAME, path)
-        if parts is None:
-            yield RawItem(names.stem(path), (path,), reject=f"the name '{names.stem(path)}' is not {EXPECTED}")
-            continue
-        name = names.file_name(path).removeprefix("results_")[:ID]
-        twice = f"a second file of poses of {name}" if name in found else None
-        found.add(name)
-        width, height = card.options["image"]
-        meta: dict[str, MetaValue] = {**parts, "take": name[:6], "width": width, "height": height}
-        yield RawItem(name, (path, *([tables[name]] if name in tables else lists)), meta, twice)
-    for name in sorted(listed - found):
-        at = tables.get(name, *lists[:1])
-        yield RawItem(name, (at,), reject="annotated, but there is no file of its poses")
+    yield from intervals.plan(
+        pose_files.videos(raw, card, lists),
+        {name: tables.get(name, *lists[:1]) for name in listed},
+        describe=partial(_described, card=card),
+        said=lambda name: [tables[name]] if name in tables else lists,
+        expected=EXPECTED,
+    )
 
 
 def read(raw: RawSource, item: RawItem, card: Card) -> Sample:
@@ -78,40 +71,16 @@ def read(raw: RawSource, item: RawItem, card: Card) -> Sample:
     Raises:
         RawFormatError: If a file is not what the format says, or two annotations contradict each other.
     """
-    found = intervals.poses(raw, item.paths[0], card)
-    video = _annotated(raw, item, card)
-    shown, left_out = intervals.segments(video.actions if video else (), _between, found.n_frames)
-    meta = {**item.meta, "left_out": left_out}
-    return Sample(
-        sample_id=item.sample_id,
-        n_frames=found.n_frames,
-        frame=found.frame,
-        person=found.person,
-        keypoints=found.keypoints,
-        score=found.score,
-        targets={"label": intervals.labels(shown if video else None, len(card.targets["label"].classes))},
-        segments=shown,
-        meta=meta if video is None or video.duration < 0 else {**meta, "duration": int(video.duration)},
+    said = [path for path in item.paths if path.lower().endswith(".csv") or LISTS.fullmatch(names.file_name(path))]
+    video = _annotated(raw, item.sample_id, said, card)
+    return intervals.sample(
+        item,
+        pose_files.parse(raw, [path for path in item.paths if path not in said], card),
+        video,
+        ends=_between,
+        classes=len(card.targets["label"].classes),
+        meta={} if video is None or video.duration < 0 else {"duration": int(video.duration)},
     )
-
-
-def write(sample: Sample, card: Card) -> Iterator[tuple[str, bytes]]:
-    """Write a video's poses, the inverse of `read`; its actions are in the files of `write_shared`.
-
-    Args:
-        sample: Detections without identity in the order of their frames, each with one score.
-        card: Of the set.
-
-    Yields:
-        The path and content of one file.
-
-    Raises:
-        ValueError: If the file cannot say what the sample holds.
-    """
-    if sample.score is None or (sample.person != -1).any():
-        raise ValueError(f"{sample.sample_id}: detections of this set have a score and no identity.")
-    found = Detections(sample.n_frames, sample.frame, sample.person, sample.keypoints, sample.score)
-    yield f"{card.options['folder']}/{sample.sample_id}.json", intervals.render_poses(found, card)
 
 
 def write_shared(samples: Iterable[Sample], card: Card) -> Iterator[tuple[str, bytes]]:
@@ -152,8 +121,16 @@ def settle(sample: Sample, card: Card) -> Sample:
     Returns:
         The score of the first joint at all joints; the duration is that of the poses.
     """
-    score = None if sample.score is None else np.repeat(sample.score[:, :1], sample.score.shape[1], axis=1)
-    return replace(sample, score=score, meta={**sample.meta, "duration": sample.n_frames})
+    return pose_files.settle(replace(sample, meta={**sample.meta, "duration": sample.n_frames}), card)
+
+
+def _described(path: str, card: Card) -> tuple[str, Mapping[str, MetaValue]] | None:
+    """A video and what the name of its file says; None for other names."""
+    parts = names.numbers(NAME, path)
+    if parts is None:
+        return None
+    name, (width, height) = names.file_name(path).removeprefix("results_")[:ID], card.options["image"]
+    return name, {**parts, "take": name[:6], "width": width, "height": height}
 
 
 def _labels_of(sample: Sample) -> tuple[int, ...]:
@@ -173,14 +150,13 @@ def _videos(raw: RawSource, path: str, card: Card) -> Mapping[str, Video]:
     return raw.once(path, lambda data: intervals.annotations(data, classes, raw.where(path)))
 
 
-def _annotated(raw: RawSource, item: RawItem, card: Card) -> Video | None:
+def _annotated(raw: RawSource, name: str, paths: Sequence[str], card: Card) -> Video | None:
     """What is said of a video; None where nothing is."""
-    paths = item.paths[1:]
     if paths and paths[0].lower().endswith(".csv"):
         return _table(raw.read(paths[0]), card, raw.where(paths[0]))
-    said = {path: found for path in paths if (found := _videos(raw, path, card).get(item.sample_id)) is not None}
+    said = {path: found for path in paths if (found := _videos(raw, path, card).get(name)) is not None}
     if len({video.actions for video in said.values()}) > 1:
-        raise RawFormatError(f"{', '.join(map(raw.where, said))}: contradict each other on {item.sample_id}.")
+        raise RawFormatError(f"{', '.join(map(raw.where, said))}: contradict each other on {name}.")
     return next(iter(said.values()), None)
 
 

@@ -1,7 +1,7 @@
 """What a pose detector wrote, whoever it was: poses in the order of their frames, and numbers without surprises."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -11,6 +11,8 @@ from jaxtyping import Float32, Int64, UInt32
 
 from skelbench.errors import RawFormatError
 from skelbench.formats.strict_json import kind
+from skelbench.raw import RawItem
+from skelbench.sample import MetaValue, Sample, Segment, TargetValue
 
 MOST_FRAMES = 2_000_000  # of one video: 18 hours at 30 frames a second; more is a broken number
 _IDS = range(-(2**63), 2**63)
@@ -174,6 +176,39 @@ def in_frames(
         person=person[order],
         keypoints=keypoints[order],
         score=score[order],
+    )
+
+
+def sample(
+    item: RawItem,
+    found: Detections,
+    targets: Mapping[str, TargetValue],
+    *,
+    segments: tuple[Segment, ...] = (),
+    meta: Mapping[str, MetaValue] | None = None,
+) -> Sample:
+    """Make a sample of what a detector found.
+
+    Args:
+        item: Its name, and its columns unless `meta` has them.
+        found: Its poses.
+        targets: Its labels.
+        segments: Of an untrimmed video.
+        meta: Its columns, where more is known than the item's.
+
+    Returns:
+        The sample.
+    """
+    return Sample(
+        sample_id=item.sample_id,
+        n_frames=found.n_frames,
+        frame=found.frame,
+        person=found.person,
+        keypoints=found.keypoints,
+        score=found.score,
+        targets=targets,
+        segments=segments,
+        meta=item.meta if meta is None else meta,
     )
 
 

@@ -5,26 +5,19 @@ The annotation is the JSON of the detection papers: `{video: {"subset", "duratio
 
 import json
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, TypeGuard
 
-import numpy as np
-
-from skelbench.card import Card
 from skelbench.errors import RawFormatError
-from skelbench.formats import alphapose, coco_keypoints, lcrnet, mmpose, names, numpy_files, strict_json
+from skelbench.formats import detections, names, strict_json
 from skelbench.formats.detections import Detections
-from skelbench.raw import RawSource
-from skelbench.sample import Segment
+from skelbench.raw import RawItem
+from skelbench.sample import MetaValue, Sample, Segment
 
 Number: TypeAlias = int | float
 Action: TypeAlias = tuple[int, Number, Number]  # class, start, end, as they stand in the file
 SUBSETS = ("training", "testing")
-PLANE = 2  # channels of arrays of poses
-# LCR-Net's thirteen in the order of COCO's seventeen, whose nose stands for the head
-COCO = (16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 0)
-_COCO_JOINTS = 17
 _LARGEST = 256 << 20  # bytes of an annotation; packed ones are not read beyond
 _MOST = 1e9  # a start or end, frames or seconds
 
@@ -133,72 +126,69 @@ def labels(found: Sequence[Segment] | None, classes: int) -> tuple[int, ...]:
     return tuple(int(label in shown) for label in range(classes))
 
 
-def poses(raw: RawSource, path: str, card: Card) -> Detections:
-    """Read one video's file of poses.
+def plan(
+    files: Iterable[tuple[str, tuple[str, ...]]],
+    listed: Mapping[str, str],
+    *,
+    describe: Callable[[str], tuple[str, Mapping[str, MetaValue]] | None],
+    said: Callable[[str], Sequence[str]],
+    expected: str,
+) -> Iterator[RawItem]:
+    """Name the videos of a source.
 
     Args:
-        raw: The source.
-        path: A JSON file in the form that `options.poses` names, or an array of frames x joints x 2, `.npy` or `.npz`.
-        card: Joints, channels, and the form.
+        files: What the file of each video's poses is called, and its members; see `pose_files.videos`.
+        listed: Videos that are annotated, and one member that says so.
+        describe: Gives a video and its columns by the name of its file; None where that is no name of the set.
+        said: The annotations to read with a video.
+        expected: Names of the set, for people.
+
+    Yields:
+        One item a video: its poses, then its annotations. Files with another name, second files of a video, and
+        annotated videos without poses are rejects.
+    """
+    found = set[str]()
+    for path, members in files:
+        described = describe(path)
+        if described is None:
+            yield RawItem(names.stem(path), members, reject=f"the name '{names.stem(path)}' is not {expected}")
+            continue
+        name, meta = described
+        twice = f"a second file of poses of {name}" if name in found else None
+        found.add(name)
+        yield RawItem(name, (*members, *said(name)), meta, twice)
+    for name in sorted(listed.keys() - found):
+        yield RawItem(name, (listed[name],), reject="annotated, but there is no file of its poses")
+
+
+def sample(
+    item: RawItem,
+    found: Detections,
+    video: Video | None,
+    *,
+    ends: Callable[[Number, Number], tuple[int, int]],
+    classes: int,
+    meta: Mapping[str, MetaValue],
+) -> Sample:
+    """Make a sample of a video's poses and of what is said of it.
+
+    Args:
+        item: Its name and columns.
+        found: Its poses.
+        video: Its actions; None where nobody annotated it, and every class is unknown.
+        ends: Gives the first frame of an action and the one after its last.
+        classes: How many there are.
+        meta: Further columns.
 
     Returns:
-        The detections.
-
-    Raises:
-        RawFormatError: If the file is not what the form says.
+        The sample; the column `left_out` counts actions that last no frame of the video.
     """
-    where, joints = raw.where(path), len(card.layout.joints)
-    if names.file_name(path).lower().endswith((".npz", ".npy")):
-        return _array(raw.read(path), path, card, where)
-    return _READERS[card.options["poses"]](raw.read(path), joints, where)
-
-
-def render_poses(found: Detections, card: Card) -> bytes:
-    """Write what `poses` reads from JSON.
-
-    Raises:
-        ValueError: If the form cannot say what the arrays hold.
-    """
-    return _WRITERS[card.options["poses"]](found)
-
-
-def _array(data: bytes, path: str, card: Card, where: str) -> Detections:
-    """One pose a frame, pixels; a joint at (0, 0) was not found; COCO's joints may be asked for as LCR-Net's."""
-    joints, channels = len(card.layout.joints), len(card.channels)
-    arrays = {"": numpy_files.npy(data, where)} if path.lower().endswith(".npy") else numpy_files.npz(data, where)
-    points = arrays.get("kpts", next(iter(arrays.values()), None))
-    known = {joints, _COCO_JOINTS} if joints == len(COCO) else {joints}
-    if points is None or points.ndim != 3 or points.dtype.kind != "f" or points.shape[1] not in known:
-        shape = "missing" if points is None else f"{points.dtype} {points.shape}"
-        raise RawFormatError(f"{where}: an array {shape}, expected numbers of frames x {max(known)} x {PLANE}.")
-    if not len(points) or points.shape[2] != PLANE or channels < PLANE:
-        raise RawFormatError(f"{where}: an array {points.shape}, expected frames x {max(known)} x {PLANE}.")
-    with np.errstate(over="ignore"):
-        chosen = (points if points.shape[1] == joints else points[:, COCO]).astype(np.float32)
-    if np.isinf(chosen).any():
-        raise RawFormatError(f"{where}: an infinite coordinate, expected pixels.")
-    chosen[(chosen == 0).all(-1)] = np.nan
-    seen = np.flatnonzero(~np.isnan(chosen).all((1, 2)))
-    keypoints = np.full((len(seen), joints, channels), np.nan, np.float32)
-    keypoints[..., :PLANE] = chosen[seen]
-    score = np.full(keypoints.shape[:2], np.nan, np.float32)
-    return Detections(len(points), seen.astype(np.uint32), np.full(len(seen), -1, np.int64), keypoints, score)
+    shown, left_out = segments(video.actions if video else (), ends, found.n_frames)
+    label = labels(shown if video else None, classes)
+    columns = {**item.meta, "left_out": left_out, **meta}
+    return detections.sample(item, found, {"label": label}, segments=shown, meta=columns)
 
 
 def _is_number(value: object) -> TypeGuard[Number]:
     """Whether a value of JSON is a number of sensible size."""
     return (type(value) is int or isinstance(value, float)) and abs(value) < _MOST
-
-
-_READERS: Mapping[str, Callable[[bytes, int, str], Detections]] = {
-    "lcrnet": lcrnet.parse,
-    "mmpose": lambda data, joints, where: mmpose.parse(data, joints, PLANE, where),
-    "alphapose": alphapose.parse,
-    "coco": coco_keypoints.parse,
-}
-_WRITERS: Mapping[str, Callable[[Detections], bytes]] = {
-    "lcrnet": lambda found: lcrnet.render(found.n_frames, found.frame, found.keypoints, found.score),
-    "mmpose": mmpose.render,
-    "alphapose": alphapose.render,
-    "coco": coco_keypoints.render,
-}

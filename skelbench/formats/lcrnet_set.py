@@ -1,15 +1,11 @@
 """What sets have in common whose poses are LCR-Net's JSON and whose labels stand in files of their own."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
-
-import numpy as np
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from skelbench.card import Card, TargetCard
 from skelbench.errors import RawFormatError
-from skelbench.formats import lcrnet
+from skelbench.formats import label_json, names
 from skelbench.formats.label_json import Entry, Labels
-from skelbench.formats.names import file_name
 from skelbench.raw import RawItem, RawSource
 from skelbench.sample import Sample
 
@@ -30,7 +26,7 @@ def with_classes(raw: RawSource, card: Card) -> Card:
     Raises:
         RawFormatError: If the list is empty, names more classes than the card has, or one of them twice.
     """
-    found = [path for path in raw.paths if file_name(path) == CLASSES]
+    found = [path for path in raw.paths if names.file_name(path) == CLASSES]
     if not found:
         return card
     where, (name, target) = raw.where(found[0]), next(iter(card.targets.items()))
@@ -48,8 +44,8 @@ def with_classes(raw: RawSource, card: Card) -> Card:
     if not all(0 < len(line) <= _LONGEST and line.isprintable() for line in lines):
         raise RawFormatError(f"{where}: a line is empty, longer than {_LONGEST} characters, or cannot be printed.")
     # classes that the list leaves out keep their numbers
-    names = (*lines, *target.classes[len(lines) :])
-    named = TargetCard.model_validate({**target.model_dump(), "classes": names, "source": f"{CLASSES} of the raw data"})
+    known = (*lines, *target.classes[len(lines) :])
+    named = TargetCard.model_validate({**target.model_dump(), "classes": known, "source": f"{CLASSES} of the raw data"})
     return card.model_copy(update={"targets": {**card.targets, name: named}})
 
 
@@ -61,60 +57,59 @@ def problem(entry: Entry, card: Card) -> str | None:
     return None if entry.index < count else f"label {str(entry.index)[:20]}, expected 0 to {count - 1}"
 
 
-def without_file(labels: Labels, found: set[str]) -> Iterator[RawItem]:
-    """The videos of a label file of which there is no clip, as rejects."""
-    for video, entry in labels.entries.items():
-        if video not in found:
-            said = "with a skeleton, but there is no file of it" if entry.has_skeleton else "without a skeleton"
-            yield RawItem(video, (labels.path,), reject=f"listed {said}")
+def plan(
+    raw: RawSource,
+    listed: Mapping[str, Labels],
+    item: Callable[[str], tuple[str, RawItem]],
+    others: Iterable[str] = (),
+) -> Iterator[RawItem]:
+    """Name the clips of a source, and the videos that its label files list without one.
 
+    Args:
+        raw: The source.
+        listed: Its label files.
+        item: Gives a clip by its path, and the video that the label files know it by.
+        others: Further members that hold no poses.
 
-def read(raw: RawSource, item: RawItem, card: Card) -> Sample:
-    """Read one clip whose label the plan has put among its meta.
-
-    Raises:
-        RawFormatError: If the file is not what the format says.
+    Yields:
+        The clips, then those without a file as rejects.
     """
-    path = item.paths[0]
-    found = lcrnet.parse(raw.read(path), len(card.layout.joints), raw.where(path))
-    return Sample(
-        sample_id=item.sample_id,
-        n_frames=found.n_frames,
-        frame=found.frame,
-        person=found.person,
-        keypoints=found.keypoints,
-        score=found.score,
-        targets={"label": int(item.meta["label"])},
-        segments=(),
-        meta={name: value for name, value in item.meta.items() if name != "label"},
-    )
+    left = {labels.path for labels in listed.values()} | set(others)
+    found = set[str]()
+    for path in names.members(raw, ".json"):
+        if path not in left:
+            video, one = item(path)
+            found.add(video)
+            yield one
+    for labels in listed.values():
+        yield from _without_file(labels, found)
 
 
-def render(sample: Sample) -> bytes:
-    """The file of one clip.
-
-    Raises:
-        ValueError: If the file cannot say what the sample holds.
-    """
-    if sample.score is None or (sample.person != -1).any():
-        raise ValueError(f"{sample.sample_id}: detections of this set have a score and no identity.")
-    return lcrnet.render(sample.n_frames, sample.frame, sample.keypoints, sample.score)
-
-
-def entries(
+def write_labels(
     samples: Iterable[Sample], card: Card, video: Callable[[Sample], str]
-) -> dict[str, list[tuple[str, Entry]]]:
-    """What the label files say of samples, by part; those that a twin's card refuses are listed without a skeleton."""
+) -> Iterator[tuple[str, list[tuple[str, Entry]], bytes]]:
+    """Write the label file of each part; samples that a twin's card refuses are listed without a skeleton.
+
+    Args:
+        samples: Of the set, without their poses.
+        card: Its `options.prefix` begins the names of the files.
+        video: What the label files know a sample by.
+
+    Yields:
+        The path of each file without `_label.json`, what it says, and its content.
+    """
     refused = card.synth.refused if card.synth else ()
     parts: dict[str, list[tuple[str, Entry]]] = {}
     for sample in samples:
         entry = Entry(int(str(sample.targets["label"])), "", sample.sample_id not in refused)
         parts.setdefault(str(sample.meta["part"]), []).append((video(sample), entry))
-    return parts
+    for part, entries in parts.items():
+        yield f"{card.options['folder']}/{card.options['prefix']}_{part}", entries, label_json.render(entries)
 
 
-def settle(sample: Sample) -> Sample:
-    """The nearest sample that the files can hold: the score of the first joint at all joints."""
-    if sample.score is None:
-        return sample
-    return replace(sample, score=np.repeat(sample.score[:, :1], sample.score.shape[1], axis=1))
+def _without_file(labels: Labels, found: set[str]) -> Iterator[RawItem]:
+    """The videos of a label file of which there is no clip, as rejects."""
+    for video, entry in labels.entries.items():
+        if video not in found:
+            said = "with a skeleton, but there is no file of it" if entry.has_skeleton else "without a skeleton"
+            yield RawItem(video, (labels.path,), reject=f"listed {said}")

@@ -128,19 +128,37 @@ def test_another_estimator_is_another_card() -> None:
 @pytest.mark.parametrize(
     ("points", "words"),
     [
-        (np.ones((3, 13, 2), np.float32), r"'kpts' is float32 \(3, 13, 2\), expected numbers of frames x 17 x 2"),
-        (np.ones((3, 17, 2), np.int64), "'kpts' is int64"),
-        (np.ones((0, 17, 2), np.float32), "no frame or an infinite number"),
-        (np.full((1, 17, 2), np.inf, np.float32), "no frame or an infinite number"),
+        (np.ones((3, 14, 2), np.float32), r"float32 \(3, 14, 2\), expected numbers: frames x 17 joints x 2, or "),
+        (np.ones((3, 17, 4), np.float32), r"float32 \(3, 17, 4\)"),
+        (np.ones((3, 17, 2), bool), "an array of bool"),
+        (np.ones((0, 17, 2), np.float32), r"float32 \(0, 17, 2\)"),
+        (np.full((1, 17, 2), np.inf, np.float32), "an infinite number"),
     ],
 )
 def test_arrays_of_another_kind_are_refused(points: np.ndarray, words: str) -> None:
     with pytest.raises(RawFormatError, match=words):
         read(arrays(points), f"{NAME}_LCRNet2d.npz")
+
+
+def test_of_several_arrays_the_one_of_a_usual_name_is_read() -> None:
+    points = np.ones((3, 17, 2), np.float32)
     file = io.BytesIO()
-    np.savez(file, other=points)
-    with pytest.raises(RawFormatError, match="'kpts' is missing"):
+    np.savez(file, boxes=points[0], kpts=points)
+    assert read(file.getvalue(), f"{NAME}_LCRNet2d.npz").n_frames == 3
+    file = io.BytesIO()
+    np.savez(file, boxes=points[0], other=points)
+    with pytest.raises(RawFormatError, match="the arrays boxes, other; expected one, or one called kpts"):
         read(file.getvalue(), f"{NAME}_LCRNet2d.npz")
+
+
+def test_a_third_number_of_a_joint_is_its_score_and_the_thirteen_are_read_as_they_are() -> None:
+    points = np.arange(2 * 13 * 3, dtype=np.int64).reshape(2, 13, 3)
+    points[1, 4] = 0
+    sample = read(arrays(points), f"{NAME}_LCRNet2d.npz")
+    assert sample.score is not None
+    assert sample.score.tolist() == points[..., 2].tolist()
+    assert sample.keypoints[0, 0, :2].tolist() == [0, 1]
+    assert np.isnan(sample.keypoints[1, 4]).all()
 
 
 def test_what_the_file_cannot_say_is_not_written() -> None:

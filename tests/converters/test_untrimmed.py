@@ -10,9 +10,10 @@ import pytest
 
 from skelbench import registry
 from skelbench.card import load_card
-from skelbench.errors import RawFormatError
+from skelbench.errors import CardError, RawFormatError
 from skelbench.raw import RawItem
-from skelbench.sample import Sample
+from skelbench.sample import Sample, same
+from skelbench.skeletons import load_layout
 from skelbench.synthetic.raw import Files, InMemory
 
 PLUGINS = {name: registry.find("converters", name) for name in ("tsu", "charades")}
@@ -132,7 +133,7 @@ def test_arrays_of_seventeen_joints_are_read_as_the_thirteen_that_were_seen() ->
 
 
 @pytest.mark.parametrize(
-    "points", [np.zeros((3, 16, 2)), np.zeros((3, 17, 3)), np.zeros((0, 17, 2)), np.full((1, 17, 2), np.inf)]
+    "points", [np.zeros((3, 16, 2)), np.zeros((3, 17, 4)), np.zeros((0, 17, 2)), np.full((1, 17, 2), np.inf)]
 )
 def test_arrays_of_another_shape_are_refused(points: np.ndarray) -> None:
     with pytest.raises(RawFormatError, match=r"P02T01C06_LCRNet2d\.npz"):
@@ -171,3 +172,51 @@ def test_releases_name_the_poses_of_a_video_in_several_ways(name: str) -> None:
     (item,) = items({f"skeletons/{name}": LONG})
     assert (item.sample_id, item.reject) == ("P02T01C06", None)
     assert (item.meta["subject"], item.meta["time"], item.meta["camera"]) == (2, 1, 6)
+
+
+def openpose(*frames: list[list[float]]) -> Files:
+    """A folder of one file a frame, as OpenPose writes it; each person by the numbers of the joints."""
+    written = ({"version": 1.3, "people": [{"pose_keypoints_2d": one} for one in people]} for people in frames)
+    return {f"op/7UPGT/7UPGT_{at:012d}_keypoints.json": json.dumps(one).encode() for at, one in enumerate(written)}
+
+
+TWENTY_FIVE = CARDS["charades"].model_copy(
+    update={"layout": load_layout("openpose25"), "options": {**CARDS["charades"].options, "poses": "openpose"}}
+)
+
+
+def test_a_card_may_name_openpose_with_its_25_points_and_one_file_a_frame() -> None:
+    first, second = [float(at) for at in range(1, 76)], [0.0] * 75
+    second[:3] = 5.0, 6.0, 0.5
+    files = openpose([first], [], [second, first]) | {"charades.json": annotated([[3, 0.05, 9]], "7UPGT")}
+    (item,) = MODULES["charades"].plan(InMemory(files), TWENTY_FIVE)
+    sample = MODULES["charades"].read(InMemory(files), item, TWENTY_FIVE)
+    assert (item.sample_id, item.reject, len(item.paths)) == ("7UPGT", None, 4)
+    assert (sample.n_frames, sample.frame.tolist(), sample.segments) == (3, [0, 2, 2], ((2, 3, 3),))
+    assert sample.keypoints.shape == (3, 25, 2)
+    assert sample.keypoints[1, 0].tolist() == [5, 6]
+    assert np.isnan(sample.keypoints[1, 1:]).all()
+    written = dict(MODULES["charades"].write(sample, TWENTY_FIVE))
+    written["charades.json"] = files["charades.json"]
+    (item,) = MODULES["charades"].plan(InMemory(written), TWENTY_FIVE)
+    assert same(MODULES["charades"].read(InMemory(written), item, TWENTY_FIVE), sample)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("7UPGT.json", "the name is no <video>_NNN_keypoints.json"),
+        ("7UPGT/7UPGT_00000000000_keypoints.json", "the name has the number of another"),
+    ],
+)
+def test_frames_of_openpose_have_a_number_each(name: str, words: str) -> None:
+    files = {f"op/{name}": b'{"people": []}'} | (openpose([]) if "/" in name else {})
+    (item,) = MODULES["charades"].plan(InMemory(files), TWENTY_FIVE)
+    with pytest.raises(RawFormatError, match=words):
+        MODULES["charades"].read(InMemory(files), item, TWENTY_FIVE)
+
+
+def test_a_form_that_there_is_not_is_an_error_of_the_card() -> None:
+    card = TWENTY_FIVE.model_copy(update={"options": {**TWENTY_FIVE.options, "poses": "detectron"}})
+    with pytest.raises(CardError, match="'poses' is 'detectron', expected the form of the files: lcrnet, mmpose"):
+        list(MODULES["charades"].plan(InMemory(openpose([])), card))
