@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from skelbench.card import Card
 from skelbench.errors import RawFormatError
-from skelbench.formats import lists, names, ntu_rgbd, numpy_files, padded
+from skelbench.formats import exchange, lists, names, ntu_rgbd, numpy_files, padded
 from skelbench.raw import RawItem, RawSource
 from skelbench.sample import MetaValue, Sample
 
@@ -40,13 +41,9 @@ def plan(raw: RawSource, card: Card) -> Iterator[RawItem]:
     """
     paths = list(names.members(raw, ".npz"))
     listed = _listed(raw, card)
-    for path in paths:
-        try:
-            parts = _parts(raw, path)
-        except RawFormatError as error:
-            if len(paths) == 1:
-                raise
-            yield RawItem(names.stem(path), (path,), reject=str(error).replace(raw.where(path), path))
+    for path, parts in exchange.opened(raw, paths, partial(_parts, raw)):
+        if isinstance(parts, RawItem):
+            yield parts
             continue
         for part, found in parts.items():
             own, how = found.names, "in the file"

@@ -1,15 +1,24 @@
 """Annotation pickles of PYSKL and MMAction2, of whatever data set their card describes."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from skelbench.card import Card
 from skelbench.errors import RawFormatError
-from skelbench.formats import names, pyskl
+from skelbench.formats import exchange, names, pyskl
 from skelbench.raw import RawItem, RawSource
 from skelbench.sample import Sample
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """The clips of one file."""
+
+    columns: tuple[tuple[str, dict[str, str]], ...]  # ids, and the split of each column that lists it
+    rejects: tuple[tuple[str, str], ...]  # what cannot be read, and why
 
 
 def plan(raw: RawSource, card: Card) -> Iterator[RawItem]:
@@ -20,23 +29,22 @@ def plan(raw: RawSource, card: Card) -> Iterator[RawItem]:
         card: Its `options.parts` hold, for each column, the splits of which one may list a clip.
 
     Yields:
-        One item an annotation. Of several files a damaged one is a reject.
+        One item an annotation. Rejects are annotations without an id, ids of a split that have no annotation, and of
+        several files a damaged one.
 
     Raises:
-        RawFormatError: If the only file is damaged, or two splits of one column list the same clip.
+        RawFormatError: If the only file is damaged, two splits of one column list the same clip, or the card knows
+            none of the file's splits.
     """
     paths = list(names.members(raw, ".pkl"))
-    for path in paths:
-        try:
-            found = _annotations(raw, path)
-            parts = list(pyskl.memberships(found, card.options["parts"], raw.where(path)))
-        except RawFormatError as error:
-            if len(paths) == 1:
-                raise
-            yield RawItem(names.stem(path), (path,), reject=str(error).replace(raw.where(path), path))
+    for path, found in exchange.opened(raw, paths, partial(_file, raw, card=card)):
+        if isinstance(found, RawItem):
+            yield found
             continue
-        for (name, _), columns in zip(found.entries, parts, strict=True):
-            yield RawItem(names.file_name(name), (path,), columns)
+        for name, columns in found.columns:
+            yield RawItem(name, (path,), columns)
+        for name, reason in found.rejects:
+            yield RawItem(name, (path,), reject=reason)
 
 
 def read(raw: RawSource, item: RawItem, card: Card) -> Sample:
@@ -98,6 +106,26 @@ def write(sample: Sample, card: Card) -> Iterator[tuple[str, bytes]]:
 def settle(sample: Sample, card: Card) -> Sample:
     """Number the people of each frame as they come; see `pyskl.places`."""
     return replace(sample, person=pyskl.places(sample).astype(np.int64))
+
+
+def _file(raw: RawSource, path: str, *, card: Card) -> _Listed:
+    """The clips of a file by its splits."""
+    where, columns = raw.where(path), card.options["parts"]
+    found = _annotations(raw, path)
+    known = {split for splits in columns.values() for split in splits}
+    if found.parts and not known & found.parts.keys():
+        raise RawFormatError(
+            f"{where}: its splits are {', '.join(found.parts)[:200]}, the card's options.parts name "
+            f"{', '.join(sorted(known)) or 'none'}. Write a card for this file, and name it with --card."
+        )
+    parts = pyskl.memberships(found, columns, where)
+    listed = [(names.file_name(name), one) for (name, _), one in zip(found.entries, parts, strict=True)]
+    rejects = [(f"annotation {place}", reason) for place, reason in found.strange]
+    for split, ids in found.parts.items():
+        for name in dict.fromkeys(ids) if split in known else ():
+            if names.file_name(name) not in found.by_name:
+                rejects.append((names.file_name(name), f"in the split '{split[:80]}', but it has no annotation"))
+    return _Listed(tuple(listed), tuple(rejects))
 
 
 def _annotations(raw: RawSource, path: str) -> pyskl.Annotations:

@@ -3,17 +3,20 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from skelbench.card import Card
 from skelbench.errors import RawFormatError
-from skelbench.formats import names, numpy_files, padded, plain_pickle, plain_pickle_out
+from skelbench.formats import exchange, names, numpy_files, padded, plain_pickle, plain_pickle_out
 from skelbench.raw import RawItem, RawSource
 from skelbench.sample import MetaValue, Sample
 
 DATA = re.compile(r"(?P<part>train|val|test)_data(_joint)?\.npy", re.ASCII)
-DERIVED = re.compile(r"(train|val|test)_data_(bone|joint_motion|bone_motion|joint_bone|motion)\.npy", re.ASCII)
+# what follows from the joints, and labels
+BESIDE = re.compile(r"\w+_(data_(bone|joint_motion|bone_motion|joint_bone|motion)|label)\.npy", re.ASCII)
 ZEROS, REPLAYED, UNKNOWN = "zeros after the end", "replayed to the end", "unknown"
 
 
@@ -21,6 +24,7 @@ ZEROS, REPLAYED, UNKNOWN = "zeros after the end", "replayed to the end", "unknow
 class _Labels:
     """The names and labels of the clips of one file."""
 
+    path: str
     names: tuple[str, ...]
     labels: tuple[int, ...]
 
@@ -29,7 +33,8 @@ def plan(raw: RawSource, card: Card) -> Iterator[RawItem]:
     """Name the clips of a source.
 
     Args:
-        raw: `<part>_data.npy` or `<part>_data_joint.npy`, each beside its `<part>_label.pkl`.
+        raw: `<part>_data.npy` or `<part>_data_joint.npy`, each beside its `<part>_label.pkl` or, without
+            names, `.npy`.
         card: Of the set.
 
     Yields:
@@ -39,28 +44,24 @@ def plan(raw: RawSource, card: Card) -> Iterator[RawItem]:
     Raises:
         RawFormatError: If the only file is damaged or has no labels.
     """
-    paths = [path for path in names.members(raw, ".npy") if not DERIVED.fullmatch(names.file_name(path))]
+    paths = [path for path in names.members(raw, ".npy") if not BESIDE.fullmatch(names.file_name(path))]
+    data = [path for path in paths if DATA.fullmatch(names.file_name(path))]
     for path in paths:
-        match = DATA.fullmatch(names.file_name(path))
-        if match is None:
+        if path not in data:
             yield RawItem(names.stem(path), (path,), reject=f"'{names.stem(path)}' is not <part>_data[_joint].npy")
-            continue
-        beside = f"{path[: match.start('part') + len(path) - len(match[0])]}{match['part']}_label.pkl"
-        try:
-            found = _labels(raw, beside)
-            if len(found.names) != len(_clips(raw, path)):
-                raise RawFormatError(f"{raw.where(path)}: {len(_clips(raw, path))} clips, {len(found.names)} labels.")
-        except RawFormatError as error:
-            if len(paths) == 1:
-                raise
-            yield RawItem(
-                f"{match['part']} of {path[:100].replace('/', ' ')}", (path,), reject=_without(raw, path, error)
-            )
+
+    def named(path: str) -> str:
+        """What to call a file that cannot be opened; others have its name in other folders."""
+        return f"{_part(path)} of {path[:100].replace('/', ' ')}"
+
+    for path, found in exchange.opened(raw, data, partial(_labelled, raw), named):
+        if isinstance(found, RawItem):
+            yield found
             continue
         first = {name: row for row, name in reversed([*enumerate(found.names)])}
         for name, row in sorted(first.items(), key=lambda one: one[1]):
-            meta: dict[str, MetaValue] = {"part": match["part"], "row": row}
-            yield RawItem(name, (path, beside), meta)
+            meta: dict[str, MetaValue] = {"part": _part(path), "row": row}
+            yield RawItem(name, (path, found.path), meta)
 
 
 def read(raw: RawSource, item: RawItem, card: Card) -> Sample:
@@ -146,27 +147,45 @@ def _clips(raw: RawSource, path: str) -> np.ndarray:
     return raw.once(path, parse)
 
 
+def _part(path: str) -> str:
+    """The part that the name of a file says."""
+    return names.file_name(path).partition("_data")[0]
+
+
+def _labelled(raw: RawSource, path: str) -> _Labels:
+    """The names and labels of a file's clips, one each."""
+    stem = f"{path.removesuffix(names.file_name(path))}{_part(path)}_label"
+    beside = next((one for one in (f"{stem}.pkl", f"{stem}.npy") if one in raw.paths), "")
+    if not beside:
+        raise RawFormatError(f"{raw.where(path)}: no labels beside it, expected {names.file_name(stem)}.pkl or .npy.")
+    found = _labels(raw, beside)
+    if len(found.labels) != len(_clips(raw, path)):
+        raise RawFormatError(f"{raw.where(path)}: {len(_clips(raw, path))} clips, {len(found.labels)} labels.")
+    return found
+
+
 def _labels(raw: RawSource, path: str) -> _Labels:
-    """Names without folder and ending, and labels."""
-    where = raw.where(path)
+    """Names without folder and ending, and labels; labels alone give numbers for names."""
+    return raw.once(path, partial(_parse_labels, path=path, where=raw.where(path)))
 
-    def parse(data: bytes) -> _Labels:
-        """Parse it."""
+
+def _parse_labels(data: bytes, path: str, where: str) -> _Labels:
+    """Parse a file of labels."""
+    if path.endswith(".npy"):
+        found: Any = numpy_files.npy(data, where)
+        part = names.file_name(path).removesuffix("_label.npy")
+        found = [f"{part}_{row:06d}" for row in range(len(found) if found.ndim else 0)], found
+    else:
         found = plain_pickle.load(data, where)
-        if not isinstance(found, (tuple, list)) or len(found) != 2:
-            raise RawFormatError(f"{where}: expected a pair of lists, names and labels.")
-        listed = [part.tolist() if isinstance(part, np.ndarray) and part.ndim == 1 else part for part in found]
-        known, labels = listed
-        if not isinstance(known, list) or not isinstance(labels, list) or len(known) != len(labels):
-            raise RawFormatError(f"{where}: expected two lists of equal length, names and labels.")
-        good = all(type(name) is str for name in known) and all(
-            type(label) is int and -1 <= label < 1 << 31 for label in labels
-        )
-        if not good:
-            raise RawFormatError(f"{where}: expected names as text and classes counted from 0.")
-        return _Labels(tuple(map(_bare, known)), tuple(labels))
-
-    return raw.once(path, parse)
+    if not isinstance(found, (tuple, list)) or len(found) != 2:
+        raise RawFormatError(f"{where}: expected a pair of lists, names and labels.")
+    known, labels = [part.tolist() if isinstance(part, np.ndarray) and part.ndim == 1 else part for part in found]
+    if not isinstance(known, list) or not isinstance(labels, list) or len(known) != len(labels):
+        raise RawFormatError(f"{where}: expected two lists of equal length, names and labels.")
+    good = all(type(label) is int and -1 <= label < 1 << 31 for label in labels)
+    if not good or not all(type(name) is str for name in known):
+        raise RawFormatError(f"{where}: expected names as text and classes counted from 0.")
+    return _Labels(path, tuple(map(_bare, known)), tuple(labels))
 
 
 def _bare(name: str) -> str:
@@ -181,8 +200,3 @@ def _length(block: padded.Block) -> tuple[int, str]:
         return shown, ZEROS
     period = padded.period(block)
     return (len(block), UNKNOWN) if period is None else (period, REPLAYED)
-
-
-def _without(raw: RawSource, path: str, error: RawFormatError) -> str:
-    """A reason that names a member as the source does."""
-    return str(error).replace(raw.where(path), path)

@@ -29,6 +29,7 @@ class Annotations:
     parts: Mapping[str, tuple[str, ...]]  # ids by the name of a split
     entries: tuple[tuple[str, Mapping[str, Any]], ...]  # an id and what stands under it, in file order
     by_name: Mapping[str, Mapping[str, Any]]  # the same; of two with one id the first
+    strange: tuple[tuple[int, str], ...] = ()  # places of entries without an id, and what is wrong with them
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,18 @@ def parse(data: bytes, where: str) -> Annotations:
     for name, ids in parts.items():
         if not isinstance(name, str) or not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
             raise RawFormatError(f"{where}: the split {_shown(name)} is no list of ids.")
-    listed = tuple(_named(entry, place, where) for place, entry in enumerate(entries))
-    by_name = dict(reversed(listed))
-    return Annotations({name: tuple(ids) for name, ids in parts.items()}, listed, by_name)
+    listed, strange = list[tuple[str, Mapping[str, Any]]](), list[tuple[int, str]]()
+    for place, entry in enumerate(entries):
+        name = (entry.get("filename") or entry.get("frame_dir")) if isinstance(entry, dict) else None
+        if isinstance(name, str):
+            listed.append((name, entry))
+        else:
+            told = f"'frame_dir' is {_shown(name)}" if name is not None else "it has no 'frame_dir'"
+            strange.append((place, f"{told}, expected the id of a clip as text"))
+    if strange and not listed:
+        raise RawFormatError(f"{where}: annotation 0 has no 'frame_dir': {strange[0][1]}.")
+    split = {name: tuple(ids) for name, ids in parts.items()}
+    return Annotations(split, tuple(listed), dict(reversed(listed)), tuple(strange))
 
 
 def clip(entry: Mapping[str, Any], joints: int, channels: int, where: str) -> Clip:
@@ -204,17 +214,14 @@ def memberships(found: Annotations, columns: Mapping[str, Iterable[str]], where:
         yield {column: table.get(name, "") for column, table in tables.items()}
 
 
-def _named(entry: object, place: int, where: str) -> tuple[str, Mapping[str, Any]]:
-    """The id of an entry, and the entry."""
-    name = (entry.get("filename") or entry.get("frame_dir")) if isinstance(entry, dict) else None
-    if not isinstance(entry, dict) or not isinstance(name, str):
-        raise RawFormatError(f"{where}: annotation {place} has no 'frame_dir'.")
-    return name, entry
-
-
 def _array(entry: Mapping[str, Any], key: str, axes: int, where: str) -> Float32[np.ndarray, "..."]:
     """The numbers of a key as float32 that may be changed."""
     values = entry.get(key)
+    if values is None and "raw_file" in entry:
+        raise RawFormatError(
+            f"{where}: '{key}' is missing: its poses stand in {_shown(entry['raw_file'])}, the form of Kinetics "
+            "in PYSKL. Put them into the annotation first."
+        )
     if not isinstance(values, np.ndarray) or values.ndim != axes or values.dtype.kind not in "fiu":
         found = "missing" if values is None else getattr(values, "shape", "no array")
         raise RawFormatError(f"{where}: '{key}' is {found}, expected an array of {axes} axes.")

@@ -129,6 +129,16 @@ def test_the_length_of_a_clip_is_recovered_where_the_file_shows_it() -> None:
     assert [sample.targets["label"] for sample in found.values()] == [0, 1, 2]
 
 
+def test_labels_without_names_number_the_clips() -> None:
+    data = {"xsub/train_data_joint.npy": pair(clips(2, 3), ["a", "b"])["xsub/train_data_joint.npy"]}
+    file = io.BytesIO()
+    np.save(file, np.array([5, 7]))
+    found = read("stgcn_npy", data | {"xsub/train_label.npy": file.getvalue()})
+    assert {name: sample.targets["label"] for name, sample in found.items()} == {"train_000000": 5, "train_000001": 7}
+    with pytest.raises(RawFormatError, match=r"train_data_joint.npy: no labels beside it, expected train_label.pkl or"):
+        plan("stgcn_npy", data)
+
+
 @pytest.mark.parametrize("protocol", range(6))
 def test_labels_of_any_protocol_are_read_and_doubles_come_once(protocol: int) -> None:
     found = plan("stgcn_npy", pair(clips(3, 2), ["a.skeleton", "b.skeleton", "a.skeleton"], protocol))
@@ -164,7 +174,7 @@ def test_a_person_who_holds_still_has_a_period_of_one_frame() -> None:
 
 def test_splits_of_a_pickle_become_columns_and_code_in_it_is_refused() -> None:
     entry = {"frame_dir": "a", "total_frames": 1, "label": 2, "keypoint": np.ones((1, 1, 17, 2), np.float16)}
-    content = pickle.dumps({"split": {"xsub_train": ["a", "gone"], "xview_val": ["a"]}, "annotations": [entry]})
+    content = pickle.dumps({"split": {"xsub_train": ["a"], "xview_val": ["a"]}, "annotations": [entry]})
     (sample,) = read("pyskl", {"ntu.pkl": content}).values()
     assert sample.meta == {"xsub": "xsub_train", "xview": "xview_val", "width": 0, "height": 0}
     assert sample.score is None
@@ -173,7 +183,31 @@ def test_splits_of_a_pickle_become_columns_and_code_in_it_is_refused() -> None:
         (twice, "'a' is in the splits 'xsub_train' and 'xsub_val'"),
         (pickle.dumps({"annotations": [io.StringIO]}), "a class or function"),
         (pickle.dumps([1]), "annotation 0 has no 'frame_dir'"),
+        (
+            pickle.dumps({"split": {"train": ["a"]}, "annotations": [entry]}),
+            "its splits are train, the card's",
+        ),
         (pickle.dumps({"a": 1}), "holds no 'annotations'"),
     ):
         with pytest.raises(RawFormatError, match=words):
             plan("pyskl", {"ntu.pkl": bad})
+
+
+def test_what_a_pickle_lists_or_holds_without_an_id_is_a_reject() -> None:
+    entry = {"frame_dir": "a", "total_frames": 1, "label": 2, "keypoint": np.ones((1, 1, 17, 2), np.float16)}
+    listed = {"xsub_train": ["a", "gone", "gone"], "xview_val": ["a", "lost"], "mine": ["other"]}
+    entries = [{**entry, "frame_dir": 5}, entry, {"label": 3}]
+    found = plan("pyskl", {"ntu.pkl": pickle.dumps({"split": listed, "annotations": entries})})
+    assert {item.sample_id: item.reject for item in found} == {
+        "a": None,
+        "annotation 0": "'frame_dir' is 5, expected the id of a clip as text",
+        "annotation 2": "it has no 'frame_dir', expected the id of a clip as text",
+        "gone": "in the split 'xsub_train', but it has no annotation",
+        "lost": "in the split 'xview_val', but it has no annotation",
+    }
+
+
+def test_annotations_whose_poses_stand_elsewhere_say_so() -> None:
+    entry = {"frame_dir": "a", "label": 2, "raw_file": "kpfiles/a.pkl", "frame_inds": np.arange(3)}
+    with pytest.raises(RawFormatError, match=r"'a': 'keypoint' is missing: its poses stand in 'kpfiles/a.pkl'"):
+        read("pyskl", {"k400.pkl": pickle.dumps({"annotations": [entry]})})
