@@ -58,18 +58,8 @@ def read(raw: RawSource, item: RawItem, card: Card) -> Sample:
     subject = aihub.subject_of([view.get("img_key") for view in views], camera, here)
     if not subject:
         raise RawFormatError(f"{here}: no 'img_key', which names the performer.")
-    keypoints, frames = aihub.poses([view.get("pts") for view in views], card, here)
-    return Sample(
-        sample_id=item.sample_id,
-        n_frames=len(views),
-        frame=np.array(frames, np.uint32),
-        person=np.full(len(frames), -1, np.int64),
-        keypoints=keypoints,
-        score=None,
-        targets=take.targets,
-        segments=(),
-        meta={**item.meta, **take.meta, "subject": subject},
-    )
+    seen = replace(take, meta={**take.meta, "subject": subject})
+    return aihub.sample(item, [view.get("pts") for view in views], seen, card, here)
 
 
 def write(sample: Sample, card: Card) -> Iterator[tuple[str, bytes]]:
@@ -104,18 +94,9 @@ def write_together(samples: Sequence[Sample], card: Card) -> Iterator[tuple[str,
 
 
 def settle(sample: Sample, card: Card) -> Sample:
-    """The nearest sample that a file can hold: labels as the name says, coordinates in whole pixels.
-
-    Args:
-        sample: Any sample of the card's shape.
-        card: Of the set.
-
-    Returns:
-        A sample that `write` takes; giving it again changes nothing.
-    """
-    targets, meta = aihub.settle(sample, card)
+    """As `aihub.settle`, with coordinates in whole pixels."""
     keypoints = np.round(np.clip(sample.keypoints, -_LARGEST, _LARGEST)) + np.float32(0)
-    return replace(sample, keypoints=keypoints, targets=targets, meta=meta)
+    return aihub.settle(replace(sample, keypoints=keypoints), card)
 
 
 def _views(frames: list[Any], camera: str, where: str) -> list[dict[str, Any]]:
@@ -136,9 +117,7 @@ def _views(frames: list[Any], camera: str, where: str) -> list[dict[str, Any]]:
 
 def _seen(sample: Sample, card: Card) -> Iterator[dict[str, Any]]:
     """A view of each frame as the file has it."""
-    place = {frame: at for at, frame in enumerate(sample.frame.tolist())}
-    if len(place) < len(sample.frame):
-        raise ValueError(f"{sample.sample_id}: a view of this set has at most one pose a frame.")
+    place = aihub.by_frame(sample)
     for frame in range(sample.n_frames):
         points = aihub.points(sample.keypoints[place[frame]], card) if frame in place else {}
         yield {"pts": points, "active": "Yes", "img_key": aihub.image(sample, str(sample.meta["camera"]), frame)}

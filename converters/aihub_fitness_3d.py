@@ -4,13 +4,13 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 
-import numpy as np
-
 from skelbench.card import Card
 from skelbench.errors import RawFormatError
 from skelbench.formats import aihub, names, strict_json
 from skelbench.raw import RawItem, RawSource
-from skelbench.sample import MetaValue, Sample, TargetValue
+from skelbench.sample import Sample
+
+settle = aihub.settle
 
 
 def plan(raw: RawSource, card: Card) -> Iterator[RawItem]:
@@ -53,19 +53,7 @@ def read(raw: RawSource, item: RawItem, card: Card) -> Sample:
     frames = strict_json.field(found, "frames", list, where)
     if not frames or not all(isinstance(frame, dict) for frame in frames):
         raise RawFormatError(f"{where}: {len(frames)} frames; expected one at least, each an object.")
-    keypoints, there = aihub.poses([frame.get("pts") for frame in frames], card, where)
-    targets, meta = _labels(raw, item, card)
-    return Sample(
-        sample_id=item.sample_id,
-        n_frames=len(frames),
-        frame=np.array(there, np.uint32),
-        person=np.full(len(there), -1, np.int64),
-        keypoints=keypoints,
-        score=None,
-        targets=targets,
-        segments=(),
-        meta={**item.meta, **meta},
-    )
+    return aihub.sample(item, [frame.get("pts") for frame in frames], _take(raw, item, card), card, where)
 
 
 def write(sample: Sample, card: Card) -> Iterator[tuple[str, bytes]]:
@@ -81,9 +69,9 @@ def write(sample: Sample, card: Card) -> Iterator[tuple[str, bytes]]:
     Raises:
         ValueError: If the files cannot say what the sample holds.
     """
-    place = {frame: at for at, frame in enumerate(sample.frame.tolist())}
-    if len(place) < len(sample.frame) or sample.sample_id != f"{sample.meta['take']}-3d":
-        raise ValueError(f"{sample.sample_id}: expected at most one pose a frame, and the name of the take with -3d.")
+    place = aihub.by_frame(sample)
+    if sample.sample_id != f"{sample.meta['take']}-3d":
+        raise ValueError(f"{sample.sample_id}: expected the name of the take with -3d.")
     frames = [
         {"pts": aihub.points(sample.keypoints[place[frame]], card) if frame in place else {}}
         for frame in range(sample.n_frames)
@@ -96,26 +84,12 @@ def write(sample: Sample, card: Card) -> Iterator[tuple[str, bytes]]:
         yield f"{folder}/{sample.meta['take']}.json", json.dumps(content, ensure_ascii=False).encode()
 
 
-def settle(sample: Sample, card: Card) -> Sample:
-    """The nearest sample that the files can hold: labels as the name says.
-
-    Args:
-        sample: Any sample of the card's shape.
-        card: Of the set.
-
-    Returns:
-        A sample that `write` takes; giving it again changes nothing.
-    """
-    targets, meta = aihub.settle(sample, card)
-    return replace(sample, targets=targets, meta=meta)
-
-
-def _labels(raw: RawSource, item: RawItem, card: Card) -> tuple[dict[str, TargetValue], dict[str, MetaValue]]:
+def _take(raw: RawSource, item: RawItem, card: Card) -> aihub.Take:
     """Labels and performer from the file of the views; the exercise alone where there is none."""
     if len(item.paths) == 1:
         known = [exercise.name for exercise in aihub.exercises(card)]
         unknown = (-1,) * len(card.targets["defects"].classes)
-        return {"defects": unknown, "exercise": known.index(str(item.meta["movement"]))}, {}
+        return aihub.Take({"defects": unknown, "exercise": known.index(str(item.meta["movement"]))}, {})
     where = raw.where(item.paths[1])
     found = strict_json.load(raw.read(item.paths[1]), where)
     take = aihub.describe(found, item, card, where)
@@ -125,5 +99,5 @@ def _labels(raw: RawSource, item: RawItem, card: Card) -> tuple[dict[str, Target
         keys = [view.get("img_key") for view in views if isinstance(view, dict)]
         subject = aihub.subject_of(keys, camera, f"{where}, view{at}")
         if subject:
-            return take.targets, {**take.meta, "subject": subject}
-    return take.targets, take.meta
+            return replace(take, meta={**take.meta, "subject": subject})
+    return take

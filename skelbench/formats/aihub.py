@@ -7,7 +7,7 @@ joints in space. Only the former says which conditions of the exercise were met,
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, combinations, islice
 from typing import Any
 
@@ -224,10 +224,17 @@ def folder(sample: Sample, card: Card) -> str:
     return unicodedata.normalize("NFD", path) if meta["part"] == "validation" else path
 
 
-def settle(sample: Sample, card: Card) -> tuple[dict[str, TargetValue], dict[str, MetaValue]]:
-    """Labels and meta of a made-up sample, as the name of its take says them.
+def settle(sample: Sample, card: Card) -> Sample:
+    """The nearest sample that the files can hold: labels and columns as the name of the take says them.
 
     The codes of an exercise run through no defect, each one, each pair, and so on, as was seen of the barbell curl.
+
+    Args:
+        sample: Any sample of the card's shape.
+        card: Of the set.
+
+    Returns:
+        A sample that can be written; giving it again changes nothing.
     """
     name = f"{sample.meta['take']}.json"
     item = item_of(name, name, card)
@@ -240,7 +247,56 @@ def settle(sample: Sample, card: Card) -> tuple[dict[str, TargetValue], dict[str
     values = {name: int(at in wrong) for at, name in enumerate(exercise.conditions)}
     defects = tuple(values.get(name, -1) for name in card.targets["defects"].classes)
     meta = {name: value for name, value in sample.meta.items() if name in card.columns}
-    return {"defects": defects, "exercise": place}, {**meta, **item.meta, "problems": len(wrong)}
+    targets = {"defects": defects, "exercise": place}
+    return replace(sample, targets=targets, meta={**meta, **item.meta, "problems": len(wrong)})
+
+
+def by_frame(sample: Sample) -> dict[int, int]:
+    """The place of each frame's pose.
+
+    Raises:
+        ValueError: If a frame has several.
+    """
+    place = {frame: at for at, frame in enumerate(sample.frame.tolist())}
+    if len(place) < len(sample.frame):
+        raise ValueError(f"{sample.sample_id}: a clip of this set has at most one pose a frame.")
+    return place
+
+
+def sample(
+    item: RawItem,
+    found: Sequence[object],
+    take: Take,
+    card: Card,
+    where: str,
+) -> Sample:
+    """Make a sample of one take, or one view of it.
+
+    Args:
+        item: Its name and columns.
+        found: For each frame its joints, as `poses` takes them.
+        take: Its labels and further columns.
+        card: Joints and channels.
+        where: Name of the file and of the view, for messages.
+
+    Returns:
+        The sample, at most one pose a frame.
+
+    Raises:
+        RawFormatError: As `poses`.
+    """
+    keypoints, frames = poses(found, card, where)
+    return Sample(
+        sample_id=item.sample_id,
+        n_frames=len(found),
+        frame=np.array(frames, np.uint32),
+        person=np.full(len(frames), -1, np.int64),
+        keypoints=keypoints,
+        score=None,
+        targets=take.targets,
+        segments=(),
+        meta={**item.meta, **take.meta},
+    )
 
 
 def _part(where: str, day: int, card: Card) -> str:
