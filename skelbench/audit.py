@@ -189,9 +189,29 @@ def _people_findings(store: Store, found: Survey) -> Iterator[Finding]:
     ]
     if never and len(never) < len(joints):
         yield Finding("remark", SAMPLES, f"joints that are missing in every pose: {_some(never)}")
+    yield from _channel_findings(store, found)
     share = int(found.zeros.sum()) / max(total * len(joints), 1)
     if share > _AT_ZERO:
         yield Finding("remark", SAMPLES, f"{share:.1%} of the joints lie at exactly zero; a missing one is NaN")
+
+
+def _channel_findings(store: Store, found: Survey) -> Iterator[Finding]:
+    """Joints of which some channels are known and others are not: runs count them as missing."""
+    joints = store.table["n_poses"].to_numpy() * found.missing.shape[1] - found.missing.sum(1)
+    never: dict[bytes, list[str]] = defaultdict(list)  # channels that the same samples lack
+    for channel, lost in zip(store.card.channels, found.silent.T, strict=True):
+        mask = (lost == joints) & (joints > 0)
+        if mask.any():
+            never[mask.tobytes()].append(channel)
+        rest = int(lost[~mask].sum())
+        if rest:
+            share = rest / int(joints.sum())
+            yield Finding("remark", SAMPLES, f"{share:.1%} of the joints that are there lack {channel}")
+    for key, channels in never.items():
+        where = _samples(store, np.flatnonzero(np.frombuffer(key, bool)))
+        others = ",".join(name for name in store.card.channels if name not in channels)
+        advice = f"; runs on it need a store of `convert --channels {others}`"
+        yield Finding("remark", SAMPLES, f"no joint has {', '.join(channels)}: {where}{advice}")
 
 
 def _double_findings(store: Store, found: Survey, splits: Sequence[Split]) -> Iterator[Finding]:
@@ -207,7 +227,8 @@ def _double_findings(store: Store, found: Survey, splits: Sequence[Split]) -> It
         torn[split.name] += sum(bool(train.intersection(one)) and bool(test.intersection(one)) for one in doubles)
     for name, count in torn.items():
         if count:
-            problem = f"protocol {name} trains on and scores the same poses under two ids: {count} times"
+            times = "once" if count == 1 else f"{count} times"
+            problem = f"protocol {name} trains on and scores the same poses under two ids: {times}"
             yield Finding("remark", SAMPLES, problem)
     for places in doubles[:_DOUBLES]:
         ids = ", ".join(f"'{store.ids[place]}'" for place in places[: _NAMED + 1])

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from skelbench.store.reader import Store
-from skelbench.survey import METRES, Survey
+from skelbench.survey import GONE, METRES, Survey
 
 
 def contents(store: Store, found: Survey) -> dict[str, Any]:
@@ -18,8 +18,10 @@ def contents(store: Store, found: Survey) -> dict[str, Any]:
 
     Returns:
         Plain values, ready for JSON: `lengths` (frames of a sample), `hours`, `person` (how long people are, in metres
-        or the unit of the image), and tables: `persons_per_frame`, `missing_by_joint`, `missing_by_time` (tenths of a
-        clip) and `class_balance` (samples and missing joints of each class). Missing is a share of the joints of poses.
+        or the unit of the image), `without` (joints that are there without a channel) and tables: `persons_per_frame`,
+        `missing_by_frame` (frames by how much of their people is missing), `missing_by_time` (tenths of a clip),
+        `missing_by_joint` and `class_balance` (samples and missing joints of each class). Missing is a share of the
+        joints of poses; a joint is missing where no channel says where it is.
     """
     table = store.table
     poses = table["n_poses"].to_numpy()
@@ -29,7 +31,9 @@ def contents(store: Store, found: Survey) -> dict[str, Any]:
         "hours": round(float(frames.sum()) / store.card.fps / 3600, 3),
         "person": _person(store, found),
         "missing": _share(int(found.missing.sum()), int(poses.sum()) * found.missing.shape[1]),
+        "without": _without(store, found),
         "persons_per_frame": _persons(found),
+        "missing_by_frame": _frames(found),
         "missing_by_time": [
             {"clip": f"{10 * tenth} to {10 * tenth + 10} %", "missing": _share(int(gone), int(of))}
             for tenth, (gone, of) in enumerate(found.tenths.tolist())
@@ -76,6 +80,28 @@ def _persons(found: Survey) -> list[dict[str, Any]]:
         {"persons": count, "frames": frames, "share": _share(frames, total)}
         for count, frames in sorted(found.persons.items())
     ]
+
+
+def _frames(found: Survey) -> list[dict[str, Any]]:
+    """Frames with people by how many of their joints are missing."""
+    limits = [f"{100 * limit:.0f} %" for limit in GONE]
+    between = [f"{low} to {high}" for low, high in pairwise(limits)]
+    names = ["none", f"up to {limits[1]}", *between[1:-1], f"over {limits[-2]}", "all"]
+    total = int(found.frames.sum())
+    return [
+        {"joints missing": name, "frames": frames, "share": _share(frames, total)}
+        for name, frames in zip(names, found.frames.tolist(), strict=True)
+    ]
+
+
+def _without(store: Store, found: Survey) -> dict[str, float]:
+    """By channel, the share of the joints that are there of which it says nothing; channels that always do left out."""
+    poses = int(store.table["n_poses"].sum())
+    there = poses * found.missing.shape[1] - int(found.missing.sum())
+    shares = {
+        name: _share(int(lost), there) for name, lost in zip(store.card.channels, found.silent.sum(0), strict=True)
+    }
+    return {name: share for name, share in shares.items() if share}
 
 
 def _person(store: Store, found: Survey) -> str:

@@ -16,6 +16,7 @@ from skelbench.store.fingerprint import one_nan
 from skelbench.store.reader import open_store
 
 TENTHS = 10  # parts of a clip's time in which missing joints are counted
+GONE = (0.0, 0.1, 0.25, 0.5, 1.0)  # shares of missing joints up to which frames are counted together; the last: not all
 METRES = {"metre": 1.0, "centimetre": 0.01, "millimetre": 0.001}  # of a unit
 _LOOKED_AT = 64  # poses of a sample whose size is measured
 _AT_ONCE = 500  # samples
@@ -29,8 +30,10 @@ class Survey:
     persons: Counter[int]  # people in a frame -> frames
     crowd: np.ndarray  # (S,) most people in a frame
     twice: np.ndarray  # (S,) whether one person stands twice in a frame
-    missing: np.ndarray  # (S, V) poses in which a joint is missing
+    missing: np.ndarray  # (S, V) poses in which a joint is missing: no channel says where it is
+    silent: np.ndarray  # (S, C) joints that are there without this channel, such as a detector's that gave no depth
     tenths: np.ndarray  # (TENTHS, 2) joints missing, and joints, by when in the clip
+    frames: np.ndarray  # (len(GONE) + 1,) frames with people by the share of their joints that is missing; last: all
     zeros: np.ndarray  # (S,) joints that lie at exactly zero on every axis
     size: np.ndarray  # (S,) median over poses of a person's longest extent in space, in the card's unit; NaN unknown
     image_size: np.ndarray  # (S,) the same in the image
@@ -78,7 +81,9 @@ def _joined(parts: list[Survey]) -> Survey:
         crowd=rows("crowd"),
         twice=rows("twice"),
         missing=rows("missing"),
+        silent=rows("silent"),
         tenths=np.sum([part.tenths for part in parts], axis=0),
+        frames=np.sum([part.frames for part in parts], axis=0),
         zeros=rows("zeros"),
         size=rows("size"),
         image_size=rows("image_size"),
@@ -96,7 +101,9 @@ def _measure(path: Path, places: range) -> Survey:
         crowd=np.zeros(count, np.int64),
         twice=np.zeros(count, bool),
         missing=np.zeros((count, len(card.layout.joints)), np.int64),
+        silent=np.zeros((count, len(card.channels)), np.int64),
         tenths=np.zeros((TENTHS, 2), np.int64),
+        frames=np.zeros(len(GONE) + 1, np.int64),
         zeros=np.zeros(count, np.int64),
         size=np.full(count, np.nan),
         image_size=np.full(count, np.nan),
@@ -104,7 +111,9 @@ def _measure(path: Path, places: range) -> Survey:
     )
     digests = []
     for row, sample in enumerate(store.samples(places)):
-        missing = np.isnan(sample.keypoints).any(-1)
+        unknown = [np.isnan(sample.keypoints[..., channel]) for channel in range(len(card.channels))]
+        missing = np.logical_and.reduce(unknown)  # eight times as fast as all(-1)
+        made.silent[row] = [np.count_nonzero(one) - np.count_nonzero(missing) for one in unknown]
         _count_persons(made, row, sample)
         _count_missing(made, row, sample, missing)
         _measure_people(made, row, sample, missing, card)
@@ -125,10 +134,15 @@ def _count_persons(made: Survey, row: int, sample: Sample) -> None:
 
 
 def _count_missing(made: Survey, row: int, sample: Sample, missing: np.ndarray) -> None:
-    """Missing joints by joint and by when in the clip; joints at zero, which some sources write for missing ones."""
+    """Missing joints by joint, frame and time in the clip; joints at zero, which some sources write for such."""
     made.missing[row] = missing.sum(0)
+    gone = missing.sum(1)
+    _, at, counts = np.unique(sample.frame, return_inverse=True, return_counts=True)
+    share = np.bincount(at, gone, len(counts)) / (counts * missing.shape[1])
+    kinds = np.where(share == 1, len(GONE), np.searchsorted(GONE, share))  # the first limit that is not below it
+    made.frames[:] += np.bincount(kinds, minlength=len(GONE) + 1)
     tenth = sample.frame.astype(np.int64) * TENTHS // max(sample.n_frames, 1)
-    made.tenths[:, 0] += np.bincount(tenth, missing.sum(1), TENTHS).astype(np.int64)
+    made.tenths[:, 0] += np.bincount(tenth, gone, TENTHS).astype(np.int64)
     made.tenths[:, 1] += np.bincount(tenth, minlength=TENTHS) * missing.shape[1]
     made.zeros[row] = int((sample.keypoints == 0).all(-1).sum())
 
@@ -143,20 +157,29 @@ def _measure_people(made: Survey, row: int, sample: Sample, missing: np.ndarray,
     for sizes, axes in ((made.size, "xyz"), (made.image_size, "uv")):
         places = [place for place, channel in enumerate(card.channels) if channel in axes]
         if places:
-            values = np.where(gone[..., None], np.nan, poses[..., places])
-            extent = np.nanmax(values, 1) - np.nanmin(values, 1)
-            sizes[row] = np.median(extent.max(-1))
+            sizes[row] = _extent(poses[..., places])
     made.outside[row] = _outside(sample, poses, gone, card)
+
+
+def _extent(poses: np.ndarray) -> float:
+    """Median over poses of the longest extent of a person; NaN where none has two joints on these axes."""
+    known = ~np.isnan(poses).any(-1)
+    poses, known = poses[2 * known.sum(1) >= known.shape[1]], known[2 * known.sum(1) >= known.shape[1]]
+    if not len(poses):
+        return float("nan")
+    far = np.where(known[..., None], poses, -np.inf).max(1) - np.where(known[..., None], poses, np.inf).min(1)
+    return float(np.median(far.max(-1)))
 
 
 def _outside(sample: Sample, poses: np.ndarray, gone: np.ndarray, card: Card) -> float:
     """Share of joints that lie outside the image; NaN where there is none, or nobody says how large it is."""
     sides = []
     for channel, column in (("u", "width"), ("v", "height")):
-        side = 1.0 if card.units.get(channel) == "image width" and channel == "u" else sample.meta.get(column)
+        side = 1.0 if card.units.get(channel) == f"image {column}" else sample.meta.get(column)
         if channel not in card.channels or isinstance(side, str) or not side:
             return float("nan")
         sides.append((card.channels.index(channel), float(side)))
+    gone = gone | np.isnan(poses[..., [place for place, _ in sides]]).any(-1)
     if gone.all():
         return float("nan")
     out = [(poses[..., place] < 0) | (poses[..., place] > side) for place, side in sides]

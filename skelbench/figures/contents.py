@@ -46,8 +46,8 @@ def draw_contents(name: str, lengths: np.ndarray, found: Mapping[str, Any], out:
 
 
 def overview(name: str, lengths: np.ndarray, found: Mapping[str, Any]) -> Figure:
-    """Lengths of the samples, people in a frame, and joints that are missing over the time of a clip."""
-    figure, (first, second, third) = panels(_WIDTH, _HEIGHT, _HEIGHT, _HEIGHT, gap=0.95)
+    """Lengths of the samples, people in a frame, joints that are missing in a frame and over the time of a clip."""
+    figure, (first, second, third, fourth) = panels(_WIDTH, *[_HEIGHT] * 4, gap=0.95)
     top = float(np.percentile(lengths, 99.5)) if len(lengths) else 1.0
     first.hist(np.minimum(lengths, top), bins=_BINS, color=BLUE)
     first.set_xlabel(
@@ -56,18 +56,27 @@ def overview(name: str, lengths: np.ndarray, found: Mapping[str, Any]) -> Figure
     first.set_ylabel("samples")
     title(first, "Lengths of samples", f"{name}, {len(lengths):,} samples")
     rows = found["persons_per_frame"]
-    second.bar([str(row["persons"]) for row in rows], [100 * (row["share"] or 0) for row in rows], 0.6, color=BLUE)
-    second.set_xlim(-0.6, max(len(rows), 6) - 0.4)
+    _shares(second, [str(row["persons"]) for row in rows], rows, BLUE)
     second.set_xlabel("people in a frame")
-    second.set_ylabel("frames, %")
     title(second, "People", name)
+    rows = found["missing_by_frame"]
+    _shares(third, [row["joints missing"] for row in rows], rows, ORANGE)
+    third.set_xlabel("of the joints of the people in a frame, missing")
+    title(third, "Missing joints in a frame", name)
     missing = [100 * (row["missing"] or 0) for row in found["missing_by_time"]]
-    third.bar(range(5, 105, 10), missing, width=9, color=ORANGE)
-    third.set_xlabel("time in the clip, %")
-    third.set_ylabel("joints missing, %")
-    third.set_ylim(0, max(*missing, 1.0))
-    title(third, "Missing joints over time", name)
+    fourth.bar(range(5, 105, 10), missing, width=9, color=ORANGE)
+    fourth.set_xlabel("time in the clip, %")
+    fourth.set_ylabel("joints missing, %")
+    fourth.set_ylim(0, max(*missing, 1.0))
+    title(fourth, "Missing joints over time", name)
     return figure
+
+
+def _shares(axes: Axes, names: Sequence[str], rows: Sequence[Mapping[str, Any]], colour: str) -> None:
+    """Shares of frames as columns; few of them do not fill the width."""
+    axes.bar(names, [100 * (row["share"] or 0) for row in rows], 0.6, color=colour)
+    axes.set_xlim(-0.6, max(len(rows), 6) - 0.4)
+    axes.set_ylabel("frames, %")
 
 
 def joints(name: str, rows: Sequence[Mapping[str, Any]]) -> Figure:

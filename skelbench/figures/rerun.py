@@ -32,8 +32,8 @@ def write_rerun(shown: Sequence[tuple[str, Prepared, Layout]], channels: Sequenc
     except ImportError as error:
         raise UsageError("--rerun needs the extra `view`: pip install 'skelbench[view]'.") from error
     axes = [place for place, channel in enumerate(channels) if channel in "xyz"]
-    if len(axes) < 3:
-        axes = [place for place, channel in enumerate(channels) if channel in "uv"]
+    if len(axes) < 3 or not any(_any_seen(one, axes) for _, one, _ in shown):
+        axes = [place for place, channel in enumerate(channels) if channel in "uv"] or axes
     viewer.init("skelbench", spawn=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     viewer.save(str(path))
@@ -55,6 +55,11 @@ def write_rerun(shown: Sequence[tuple[str, Prepared, Layout]], channels: Sequenc
                 viewer.log(f"{where}/bones", lines(bones, colors=[colour]))
     viewer.disconnect()
     return path
+
+
+def _any_seen(prepared: Prepared, axes: Sequence[int]) -> bool:
+    """Whether any joint is known on these axes."""
+    return bool((~np.isnan(prepared.keypoints[..., axes])).all(-1).any())
 
 
 def _rgb(colour: str) -> tuple[int, int, int]:

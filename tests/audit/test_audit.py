@@ -73,7 +73,7 @@ def test_the_same_poses_under_two_ids_are_found_with_the_protocol_that_they_spoi
     ids = ", ".join(f"'{open_store(store).ids[place]}'" for place in (0, 5, 6))
     remarks = said(store, "remark")
     assert f"the same poses under 3 ids: {ids}" in remarks
-    assert "protocol xview trains on and scores the same poses under two ids: 1 times" in remarks
+    assert "protocol xview trains on and scores the same poses under two ids: once" in remarks
 
 
 def test_parts_that_share_what_they_must_not_are_an_error(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,6 +132,33 @@ def test_joints_that_are_never_there_and_zeros_for_missing_ones_are_remarks(make
     remarks = said(make(spoil), "remark")
     assert "joints that are missing in every pose: head" in remarks
     assert any("of the joints lie at exactly zero" in one for one in remarks)
+
+
+def test_a_detector_that_gave_only_the_image_lacks_the_other_channels_and_no_joint(make: Make) -> None:
+    def flat(_: int, sample: Sample) -> Sample:
+        keypoints = sample.keypoints.copy()
+        keypoints[..., 2:] = np.nan
+        return replace(sample, keypoints=keypoints)
+
+    remarks = said(make(flat, "smarthome"), "remark")
+    advice = "runs on it need a store of `convert --channels u,v`"
+    assert any(one.startswith("no joint has x, y, z: 48 of 48 samples") and one.endswith(advice) for one in remarks)
+    assert not any("missing" in one for one in remarks)
+
+
+def test_joints_of_which_some_coordinates_are_missing_are_counted(make: Make) -> None:
+    def shallow(_: int, sample: Sample) -> Sample:
+        keypoints = sample.keypoints.copy()
+        keypoints[:, :2, 2] = np.nan
+        return replace(sample, keypoints=keypoints)
+
+    assert "10.0% of the joints that are there lack z" in said(make(shallow), "remark")
+
+
+def test_shares_of_the_sides_of_an_image_lie_outside_it_above_one(make: Make) -> None:
+    errors = said(make(scaled(50.0), "kinetics_skeleton"), "error")
+    assert errors
+    assert errors[0].startswith("most joints lie outside the image: 4")
 
 
 def test_a_damaged_store_is_told_of_its_damage_alone(make: Make) -> None:

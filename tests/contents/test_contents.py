@@ -36,16 +36,22 @@ def sample(name: str, frames: list[int], n_frames: int, label: int, gone: int = 
     )
 
 
+def written(folder: Path, samples: list[Sample]) -> Store:
+    card = load_card(find("converters", "nw_ucla").toml)
+    origin = Origin(
+        converter="nw_ucla", skelbench="0", request="", raw=RawDigest(files=0, bytes=0, sha256=""), planned=len(samples)
+    )
+    lengths = [len(one.frame) for one in samples]
+    write_store(folder / "few", card, origin, samples=samples, lengths=lengths, rejects=[])
+    return open_store(folder / "few")
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     """Three clips: one person in four frames, two persons in the second of two frames, and nobody for long."""
-    card = load_card(find("converters", "nw_ucla").toml)
-    samples = [sample("a", [0, 1, 2, 3], 4, 0, 5), sample("b", [1, 1], 2, 1), sample("c", [], 3_000_000_000, -1)]
-    origin = Origin(
-        converter="nw_ucla", skelbench="0", request="", raw=RawDigest(files=0, bytes=0, sha256=""), planned=3
+    return written(
+        tmp_path, [sample("a", [0, 1, 2, 3], 4, 0, 5), sample("b", [1, 1], 2, 1), sample("c", [], 3_000_000_000, -1)]
     )
-    write_store(tmp_path / "few", card, origin, samples=samples, lengths=[4, 2, 0], rejects=[])
-    return open_store(tmp_path / "few")
 
 
 def test_people_in_a_frame_are_counted_whatever_is_claimed(store: Store) -> None:
@@ -61,6 +67,30 @@ def test_missing_joints_are_counted_by_joint_time_and_class(store: Store) -> Non
     shares = [row["missing"] for row in found["missing_by_time"]]
     assert shares == [0.25, None, 0.25, None, None, round(5 / 60, 4), None, 0.25, None, None]
     assert [(row["samples"], row["missing"]) for row in found["class_balance"][:3]] == [(1, 0.25), (1, 0.0), (0, None)]
+
+
+def test_frames_are_counted_by_how_much_of_their_people_is_missing(store: Store) -> None:
+    found = contents(store, survey(store.path))
+    rows = {row["joints missing"]: row["frames"] for row in found["missing_by_frame"]}
+    assert rows == {"none": 1, "up to 10 %": 0, "10 % to 25 %": 4, "25 % to 50 %": 0, "over 50 %": 0, "all": 0}
+
+
+@pytest.mark.parametrize(
+    ("gone", "row"), [(1, "up to 10 %"), (2, "up to 10 %"), (3, "10 % to 25 %"), (11, "over 50 %"), (20, "all")]
+)
+def test_a_frame_stands_in_the_first_row_that_it_does_not_exceed(tmp_path: Path, gone: int, row: str) -> None:
+    found = written(tmp_path, [sample("a", [0], 1, 0, gone)])
+    counted = {one["joints missing"]: one["frames"] for one in contents(found, survey(found.path))["missing_by_frame"]}
+    assert {name: count for name, count in counted.items() if count} == {row: 1}
+
+
+def test_a_joint_with_some_coordinates_is_there_and_what_it_lacks_is_said(tmp_path: Path) -> None:
+    one = sample("a", [0, 1], 2, 0)
+    one.keypoints[..., 2] = np.nan
+    found = written(tmp_path, [one])
+    said = contents(found, survey(found.path))
+    assert said["missing"] == 0.0
+    assert said["without"] == {"z": 1.0}
 
 
 def test_lengths_and_sizes_are_spreads(store: Store) -> None:
