@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float32, Int64, UInt32
 
 from skelbench.errors import RawFormatError
-from skelbench.formats import kinect_arrow
+from skelbench.formats import kinect_arrays
 
 if TYPE_CHECKING:
     from skelbench.formats.kinect_fast import Scanned
@@ -90,7 +90,7 @@ def parse(data: bytes, where: str) -> KinectClip:
         return clip
     text = text.rstrip(BLANKS)
     n_frames = _frames(text, where)
-    clip = _by_arrow(text, n_frames)
+    clip = _by_arrays(text, n_frames)
     if clip is not None:
         return clip
     found, person = _walk(text.split(b"\n"), n_frames, where)
@@ -167,21 +167,15 @@ def _by_kernel(text: bytes) -> KinectClip | None:
     if kernel is None or n_frames is None or not 1 <= n_frames <= FRAMES:
         return None
     scanned = kernel(text, begin, n_frames)
-    if scanned is None:
+    if scanned is None or not _filled(scanned.keypoints, scanned.left, text):
         return None
-    flat = scanned.keypoints.reshape(-1)
-    for place, begin, end in scanned.left.tolist():
-        value = _value(text[begin:end])
-        if value is None:
-            return None
-        flat[place] = value
     return KinectClip(n_frames, scanned.frame, scanned.person, scanned.keypoints)
 
 
-def _by_arrow(text: bytes, n_frames: int) -> KinectClip | None:
+def _by_arrays(text: bytes, n_frames: int) -> KinectClip | None:
     """The clip by whole arrays; None where the text or a number is odd."""
-    scanned = kinect_arrow.scan(text, n_frames)
-    if scanned is None:
+    scanned = kinect_arrays.scan(text, n_frames)
+    if scanned is None or not _filled(scanned.keypoints, scanned.left, text):
         return None
     fields = [text[begin:end] for begin, end in scanned.person.tolist()]
     number = {field: _tracking_id(field) for field in set(fields)}
@@ -189,6 +183,17 @@ def _by_arrow(text: bytes, n_frames: int) -> KinectClip | None:
         return None
     person = np.array([number[field] for field in fields], np.int64)
     return KinectClip(n_frames, scanned.frame, person, scanned.keypoints)
+
+
+def _filled(keypoints: Float32[np.ndarray, "poses 25 3"], left: Int64[np.ndarray, "left 3"], text: bytes) -> bool:
+    """Fill in the coordinates that were left; whether all of them are numbers."""
+    flat = keypoints.reshape(-1)
+    for place, begin, end in left.tolist():
+        value = _value(text[begin:end])
+        if value is None:
+            return False
+        flat[place] = value
+    return True
 
 
 def _walk(lines: list[bytes], n_frames: int, where: str) -> tuple[_Lines, list[int]]:

@@ -1,17 +1,17 @@
-"""The text of `kinect_text` by whole arrays: NumPy finds lines and fields, Arrow reads numbers.
+"""The text of `kinect_text` by whole arrays, where there is no compiled reader.
 
-It reads what nearly every file is: single blanks between fields, one kind of line end. Of a line of twelve fields
-only the first three are cut out and read. A text that is odd in any way is left to `kinect_text`, which says what is
-wrong.
+It reads what nearly every file is: single blanks between fields, one kind of line end. What parts fields is found in
+one pass; of a line of twelve fields only the first three are read. Numbers with an exponent are left to `float`, and a
+text that is odd in any other way to `kinect_text`, which says what is wrong.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.csv as pacsv
 from jaxtyping import Bool, Float32, Int64, UInt8, UInt32
+
+from skelbench.formats.decimals import decimals
 
 JOINTS: Final = 25
 COORDINATES: Final = 3
@@ -21,29 +21,21 @@ LINES_BODY: Final = JOINTS + 2
 BODIES: Final = 6
 BLANK, NEWLINE, RETURN, ZERO = b" \n\r0"
 
-_COLUMNS: Final = [str(axis) for axis in range(COORDINATES)]
-_READ: Final = pacsv.ReadOptions(use_threads=False, block_size=1 << 28, column_names=_COLUMNS)
-# Arrow drops empty lines and reads empty fields as missing unless told otherwise: both would hide damage.
-_PARSE: Final = pacsv.ParseOptions(delimiter=" ", quote_char=False, ignore_empty_lines=False)
-_CONVERT: Final = pacsv.ConvertOptions(
-    column_types=dict.fromkeys(_COLUMNS, pa.float64()), check_utf8=False, null_values=[]
-)
-
 
 @dataclass(frozen=True)
-class Columns:
+class Scanned:
     """The bodies of a text; of their tracking ids only where they stand."""
 
     frame: UInt32[np.ndarray, " poses"]
     person: Int64[np.ndarray, "poses 2"]  # from where to where the text of a tracking id goes
     keypoints: Float32[np.ndarray, "poses 25 3"]
+    left: Int64[np.ndarray, "left 3"]  # place among the coordinates, and from where to where its text goes
 
 
 @dataclass(frozen=True)
 class _Text:
     """A text cut into lines and fields."""
 
-    text: bytes
     code: UInt8[np.ndarray, " bytes"]
     gaps: Int64[np.ndarray, " gaps"]  # where what parts fields or ends lines stands
     ends: Int64[np.ndarray, " lines"]  # which of the gaps end a line
@@ -60,7 +52,7 @@ class _Text:
         return end
 
 
-def scan(text: bytes, n_frames: int) -> Columns | None:
+def scan(text: bytes, n_frames: int) -> Scanned | None:
     """Read the frames of a text.
 
     Args:
@@ -68,7 +60,7 @@ def scan(text: bytes, n_frames: int) -> Columns | None:
         n_frames: As its first line says.
 
     Returns:
-        Its bodies; None where the text, or a number of it, is odd.
+        Its bodies, but for the coordinates that are `left`; None where the text is odd.
     """
     cut = _cut(text)
     if cut is None:
@@ -76,11 +68,11 @@ def scan(text: bytes, n_frames: int) -> Columns | None:
     bodies = np.flatnonzero(cut.fields == FIELDS_BODY)
     joints = np.flatnonzero(cut.fields == FIELDS_JOINT)
     frame = _frame_of_each(cut, bodies, joints, n_frames)
-    values = None if frame is None else _numbers(cut, joints)
-    if frame is None or values is None:
+    if frame is None:
         return None
     person = np.stack([cut.begin(bodies), cut.field_end(bodies, 1)], axis=1)
-    return Columns(frame, person, values.reshape(-1, JOINTS, COORDINATES))
+    keypoints, left = _numbers(cut, joints)
+    return Scanned(frame, person, keypoints, left)
 
 
 def _cut(text: bytes) -> _Text | None:
@@ -101,7 +93,7 @@ def _cut(text: bytes) -> _Text | None:
     alone = gaps[0] > 0 and np.count_nonzero(np.diff(gaps) == 1) == wide * lines
     if not alone or np.count_nonzero(kind == BLANK) != len(gaps) - lines * (1 + wide):
         return None
-    return _Text(whole, code, gaps, ends, np.diff(ends, prepend=-1) - wide)
+    return _Text(code, gaps, ends, np.diff(ends, prepend=-1) - wide)
 
 
 def _frame_of_each(
@@ -137,20 +129,14 @@ def _is_number(
     return right
 
 
-def _numbers(cut: _Text, lines: Int64[np.ndarray, " joints"]) -> Float32[np.ndarray, "joints 3"] | None:
-    """The first three numbers of lines; None where Arrow refuses one, or text decides (NaN, overflow)."""
-    values = np.empty((len(lines), COORDINATES), np.float32)
-    if not len(lines):
-        return values
-    places = zip(cut.begin(lines).tolist(), cut.field_end(lines, COORDINATES).tolist(), strict=True)
-    text = b"\n".join([cut.text[begin:end] for begin, end in places])
-    try:
-        table = pacsv.read_csv(pa.py_buffer(text), _READ, _PARSE, _CONVERT)
-    except pa.ArrowInvalid:
-        return None
-    if table.num_rows != len(lines):
-        return None
-    with np.errstate(over="ignore"):
-        for axis in range(COORDINATES):
-            values[:, axis] = table.column(axis).to_numpy()
-    return values if np.isfinite(values).all() else None
+def _numbers(
+    cut: _Text, lines: Int64[np.ndarray, " joints"]
+) -> tuple[Float32[np.ndarray, "poses 25 3"], Int64[np.ndarray, "left 3"]]:
+    """The first three numbers of lines, and those that are left."""
+    gap = cut.ends[lines - 1][:, None] + np.arange(COORDINATES + 1)
+    gaps = cut.gaps[gap]
+    begin, end = (gaps[:, :-1] + 1).reshape(-1), gaps[:, 1:].reshape(-1)
+    values, odd = decimals(cut.code, begin, end)
+    left = np.flatnonzero(odd)
+    places = np.stack([left, begin[left], end[left]], axis=1)
+    return values.astype(np.float32).reshape(-1, JOINTS, COORDINATES), places
