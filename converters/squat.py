@@ -10,20 +10,17 @@ from jaxtyping import Float32, Float64
 
 from skelbench.card import Card
 from skelbench.errors import RawFormatError
-from skelbench.formats import names, pairwise, squat_names, strict_json
+from skelbench.formats import pairwise, squat_names, strict_json
 from skelbench.raw import Feature, RawItem, RawSource, Sequences
 from skelbench.sample import Sample
 
+LIFTED = "poses that a user lifted are the set 'squat_lifted': skelbench convert squat_lifted"
 _LAST = 100_000  # frames; a squat of an hour at 30 a second
 
 
 def plan(raw: RawSource, card: Card) -> Iterator[RawItem]:
     """Name the videos; see `squat_names.plan`."""
-    yield from squat_names.plan(raw, card, (".json",))
-    for suffix in (".npy", ".npz"):
-        for path in names.members(raw, suffix):
-            reason = "poses that a user lifted are the set 'squat_lifted': skelbench convert squat_lifted"
-            yield RawItem(names.stem(path), (path,), reject=reason)
+    yield from squat_names.plan(raw, card, (".json",), dict.fromkeys((".npy", ".npz"), LIFTED))
 
 
 def read(raw: RawSource, item: RawItem, card: Card) -> Sample:

@@ -7,19 +7,18 @@ from jaxtyping import Float32
 
 from skelbench.card import Card
 from skelbench.errors import RawFormatError
-from skelbench.formats import names, numpy_files, squat_names
+from skelbench.formats import numpy_files, one_pose, squat_names
 from skelbench.raw import RawItem, RawSource
 from skelbench.sample import Sample
+
+DISTANCES = "the owners' distances are the set 'squat': skelbench convert squat"
 
 settle = squat_names.settle  # whole poses, labels of the folder
 
 
 def plan(raw: RawSource, card: Card) -> Iterator[RawItem]:
     """Name the videos; see `squat_names.plan`."""
-    yield from squat_names.plan(raw, card, (".npy", ".npz"))
-    for path in names.members(raw, ".json"):
-        reason = "the owners' distances are the set 'squat': skelbench convert squat"
-        yield RawItem(names.stem(path), (path,), reject=reason)
+    yield from squat_names.plan(raw, card, (".npy", ".npz"), {".json": DISTANCES})
 
 
 def read(raw: RawSource, item: RawItem, card: Card) -> Sample:
@@ -39,17 +38,7 @@ def read(raw: RawSource, item: RawItem, card: Card) -> Sample:
     (path,) = item.paths
     where = raw.where(path)
     keypoints = _poses(_array(raw.read(path), path, card, where), card, where)
-    return Sample(
-        sample_id=item.sample_id,
-        n_frames=len(keypoints),
-        frame=np.arange(len(keypoints), dtype=np.uint32),
-        person=np.full(len(keypoints), -1, np.int64),
-        keypoints=keypoints,
-        score=None,
-        targets=squat_names.targets(item.meta, card),
-        segments=(),
-        meta=item.meta,
-    )
+    return one_pose.sample(item, keypoints, squat_names.targets(item.meta, card))
 
 
 def write(sample: Sample, card: Card) -> Iterator[tuple[str, bytes]]:
@@ -65,8 +54,7 @@ def write(sample: Sample, card: Card) -> Iterator[tuple[str, bytes]]:
     Raises:
         ValueError: If the file cannot say what the sample holds.
     """
-    if not np.array_equal(sample.frame, np.arange(sample.n_frames)):
-        raise ValueError(f"{sample.sample_id}: a video of this set has one pose in every frame.")
+    one_pose.check(sample)
     yield f"{squat_names.folder(sample, card)}/{sample.sample_id}.npy", numpy_files.render_npy(sample.keypoints)
 
 

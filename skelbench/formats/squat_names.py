@@ -21,7 +21,7 @@ _EXPECTED = "MMDD_squat_NNNNNN: day of recording, number"
 _JOIN = "+"
 
 
-def plan(raw: RawSource, card: Card, suffixes: Sequence[str]) -> Iterator[RawItem]:
+def plan(raw: RawSource, card: Card, suffixes: Sequence[str], others: Mapping[str, str]) -> Iterator[RawItem]:
     """Name the videos of a source.
 
     Args:
@@ -29,10 +29,11 @@ def plan(raw: RawSource, card: Card, suffixes: Sequence[str]) -> Iterator[RawIte
         card: Its `options.defects` hold the folder of each class, `options.good` that of none, `options.spelling` other
             spellings.
         suffixes: Endings of the files that hold poses.
+        others: Of those that belong to another set, and what to say of them.
 
     Yields:
         One item a file, named by the file; where two folders have files of one name, by folder and file. Files with
-        another name, or in no such folder, are rejects.
+        another name, in no such folder, or of another set are rejects.
     """
     found: dict[str, list[RawItem]] = defaultdict(list)
     for suffix in suffixes:
@@ -44,6 +45,9 @@ def plan(raw: RawSource, card: Card, suffixes: Sequence[str]) -> Iterator[RawIte
         for item in items:
             unique = sample_id if alone or item.reject else f"{item.meta['problem']}-{sample_id}"
             yield replace(item, sample_id=unique, meta=_of_take(item.meta, unique))
+    for suffix, reason in others.items():
+        for path in names.members(raw, suffix):
+            yield RawItem(names.stem(path), (path,), reject=reason)
 
 
 def _item(path: str, where: str, card: Card) -> RawItem:
