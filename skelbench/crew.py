@@ -1,6 +1,5 @@
 """Other processes that help this one for a while."""
 
-import gc
 import multiprocessing
 import os
 import signal
@@ -88,23 +87,6 @@ def _finished(result: Result) -> "Future[Result]":
     done: Future[Result] = Future()
     done.set_result(result)
     return done
-
-
-@contextmanager
-def nothing_old_collected() -> Iterator[None]:
-    """Have the garbage collector pass over all that is loaded by now, which it else looks through again and again.
-
-    With the libraries this is some 300,000 objects, a tenth of a second each time; and copies of this process share
-    what nobody touches.
-    """
-    if gc.get_freeze_count():  # whoever did so knows when to end it
-        yield
-        return
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 @contextmanager

@@ -9,14 +9,14 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOW = [
     # the ground floor
-    "errors toml layouts skeletons mapping sample card registry steps raw workspace limit world norms crew",
+    "errors toml layouts skeletons mapping sample card registry steps raw workspace limit world norms crew garbage",
     "formats",
     "converters",
     "sources",
     "store",
     "convert",
     "protocols",
-    "guess",
+    "guess card_draft draft_arrays",
     "draft",
     "look",
     "split",

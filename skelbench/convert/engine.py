@@ -35,8 +35,9 @@ from skelbench.convert.staging import (
     write_part,
 )
 from skelbench.convert.workers import Workplace, read_item, read_items, worker_count
-from skelbench.crew import Crew, crew, nothing_old_collected
+from skelbench.crew import Crew, crew
 from skelbench.errors import RawFormatError, StoreError, UsageError
+from skelbench.garbage import nothing_collected, nothing_old_collected
 from skelbench.sources.source import Source, open_source
 from skelbench.store.block import Block
 from skelbench.store.reader import open_store
@@ -103,6 +104,7 @@ def plan_report(request: Request) -> PlanReport:
     )
 
 
+@nothing_old_collected()
 def convert(request: Request, *, on_progress: Callable[[Progress], None] = lambda _: None) -> Report:
     """Convert raw data into a store, which appears whole and verified or not at all.
 
@@ -128,7 +130,7 @@ def convert(request: Request, *, on_progress: Callable[[Progress], None] = lambd
     job = _prepare(request)
     if not _wanted(job):
         return _done(job, started)
-    with _told(job), locked(job.out) as folder, nothing_old_collected():
+    with _told(job), locked(job.out) as folder:
         if not _wanted(job):  # the writer that held the lock has just made it
             remove(folder)
             return _done(job, started)
@@ -142,6 +144,7 @@ def convert(request: Request, *, on_progress: Callable[[Progress], None] = lambd
     return report_of(request.out, job.plan.ignored, info=info, rejects=rejects, state="written", seconds=seconds)
 
 
+@nothing_collected()
 def _prepare(request: Request) -> _Job:
     """Check the request, find what it names, and plan."""
     for name in ("workers", "limit"):

@@ -14,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from skelbench.crew import crew, nothing_old_collected, work_through
+from skelbench.crew import crew, work_through
 from skelbench.errors import RunError
+from skelbench.garbage import nothing_old_collected
 from skelbench.prepare.cache import CacheError, publish, read_arrays, write_arrays
 from skelbench.prepare.prepared import Prepared
 from skelbench.prepare.run import check_prepare, mappings_of, prepared_layout, preparer

@@ -1,11 +1,11 @@
-"""What every process of a crew starts with."""
+"""When the garbage collector works."""
 
 import gc
 from collections.abc import Iterator
 
 import pytest
 
-from skelbench.crew import nothing_old_collected
+from skelbench.garbage import nothing_collected, nothing_old_collected
 
 
 class Node:
@@ -50,3 +50,20 @@ def test_an_error_ends_it() -> None:
     with pytest.raises(KeyError), nothing_old_collected():
         raise KeyError
     assert gc.get_freeze_count() == 0
+
+
+def test_the_collector_rests_and_wakes_up_as_it_was() -> None:
+    assert gc.isenabled()
+    with nothing_collected(), nothing_collected():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    with pytest.raises(KeyError), nothing_collected():
+        raise KeyError
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with nothing_collected():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
