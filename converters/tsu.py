@@ -24,7 +24,8 @@ NAME = re.compile(
 EXPECTED = "PNNTNNCNN.json (or results_*_lcrnet+v3d.json, _LCRNet2d.npz): person, time, camera"
 LISTS = re.compile(r"(?:smarthome|TSU)_C[SV](?:_\d+)?\.json", re.ASCII)  # the owner's merged annotations
 TABLE = re.compile(r"P\d{2}T\d{2}C\d{2}\.csv", re.ASCII)  # the owner's annotation of one video, which has the last word
-HEADER = ("event", "start_frame", "end_frame")
+HEADER = ("event", "start_frame", "end_frame")  # in any order, perhaps among others
+FRAME = re.compile(r"\d{1,9}(\.0{1,9})?", re.ASCII)
 ID = 9  # characters of a video's name
 
 write = pose_files.write  # the actions are in the files of `write_shared`
@@ -167,16 +168,17 @@ def _table(data: bytes, card: Card, where: str) -> Video:
         rows = list(csv.reader(StringIO(data.decode("utf-8-sig")), strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
         raise RawFormatError(f"{where}: no table of text: {error}.") from error
-    if not rows or tuple(name.strip() for name in rows[0]) != HEADER:
+    header = [name.strip() for name in rows[0]] if rows else []
+    if not {*HEADER} <= {*header}:
         raise RawFormatError(f"{where}: the first line is {str(rows[:1])[:80]}, expected {','.join(HEADER)}.")
     for number, row in enumerate(rows[1:], 2):
         if not row:
             continue
         here = f"{where}, line {number}"
-        if len(row) != len(HEADER) or not all(one.strip().isdecimal() and len(one) < 10 for one in row[1:]):
+        event, *frames = (row[header.index(name)].strip() if len(row) == len(header) else "" for name in HEADER)
+        if not all(map(FRAME.fullmatch, frames)):
             raise RawFormatError(f"{here}: {str(row)[:80]}, expected {','.join(HEADER)} with whole frames.")
-        event = row[0].strip()
         if event not in classes:
             raise RawFormatError(f"{here}: event {event[:40]!r}. {nearest(event[:40], classes)}")
-        actions.append((classes.index(event), float(row[1]), float(row[2])))
+        actions.append((classes.index(event), float(frames[0]), float(frames[1])))
     return Video(intervals.SUBSETS[0], -1.0, tuple(actions))

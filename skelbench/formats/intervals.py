@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias, TypeGuard
 
 from skelbench.errors import RawFormatError
-from skelbench.formats import detections, names, strict_json
+from skelbench.formats import detections, names, openpose, strict_json
 from skelbench.formats.detections import Detections
 from skelbench.raw import RawItem
 from skelbench.sample import MetaValue, Sample, Segment
@@ -151,7 +151,9 @@ def plan(
     for path, members in files:
         described = describe(path)
         if described is None:
-            yield RawItem(names.stem(path), members, reject=f"the name '{names.stem(path)}' is not {expected}")
+            frame = "; OpenPose's files, one a frame, need a card whose options.poses is 'openpose'"
+            hint = frame if openpose.FILE.fullmatch(names.file_name(path)) else ""
+            yield RawItem(names.stem(path), members, reject=f"the name '{names.stem(path)}' is not {expected}{hint}")
             continue
         name, meta = described
         twice = f"a second file of poses of {name}" if name in found else None

@@ -97,11 +97,12 @@ def _space(
     """The 3-D joints of all detections; NaN for those that have none."""
     wanted = _SPACE * joints
     rows = [one.get("pose3d") for one in detections]
-    missing = [None] * wanted
+    missing: list[float | None] = [None] * wanted
     # extra numbers at the end are cut off, before anything is said of the length
     longer = wanted + _EXTRA
     cut = [
-        missing if row is None else row[:wanted] if type(row) is list and len(row) == longer else row for row in rows
+        missing if row is None or row == [] else row[:wanted] if type(row) is list and len(row) == longer else row
+        for row in rows
     ]
     return numbers(cut, wanted, "pose3d", place)
 

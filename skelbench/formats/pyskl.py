@@ -67,7 +67,11 @@ def parse(data: bytes, where: str) -> Annotations:
             f"{where}: holds no 'annotations' (a list) and 'split' (a dict); is it an annotation file?"
         )
     for name, ids in parts.items():
-        if not isinstance(name, str) or not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
+        if (
+            not isinstance(name, str)
+            or not isinstance(ids, (list, tuple))
+            or not all(isinstance(one, str) for one in ids)
+        ):
             raise RawFormatError(f"{where}: the split {_shown(name)} is no list of ids.")
     listed, strange = list[tuple[str, Mapping[str, Any]]](), list[tuple[int, str]]()
     for place, entry in enumerate(entries):
@@ -242,7 +246,8 @@ def _label(entry: Mapping[str, Any], where: str) -> int:
 
 def _size(entry: Mapping[str, Any], where: str) -> tuple[int, int]:
     """Width and height of the image."""
-    shape = entry.get("img_shape", (0, 0))
+    shape = entry.get("img_shape")
+    shape = (0, 0) if shape is None else shape
     if (
         not isinstance(shape, (tuple, list))
         or len(shape) != 2

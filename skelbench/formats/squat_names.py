@@ -55,7 +55,7 @@ def _item(path: str, where: str, card: Card) -> RawItem:
     sample_id, match = names.stem(path), _NAME.fullmatch(names.file_name(path))
     if match is None:
         return RawItem(sample_id, (path,), reject=f"the name '{sample_id}' is not {_EXPECTED}")
-    known = (_canonical(part, card) for part in reversed(where.split("/")[:-1]))
+    known = (_canonical(part.lower(), card) for part in reversed(where.split("/")[:-1]))
     problem = next((name for name in known if name), "")
     named = match["problem"] and _canonical(match["problem"], card)
     if not problem or (match["problem"] and named != problem):

@@ -38,6 +38,8 @@ def load(data: bytes, where: str) -> dict[str, Any]:
 
 def parse(data: bytes, where: str) -> Any:
     """Parse a file that holds any one JSON value; all else is as in `load`."""
+    if not data.strip():
+        raise RawFormatError(f"{where}: the file is empty, expected JSON.")
     found = _quickly(data)
     if found is not None:
         return found

@@ -211,3 +211,10 @@ def test_annotations_whose_poses_stand_elsewhere_say_so() -> None:
     entry = {"frame_dir": "a", "label": 2, "raw_file": "kpfiles/a.pkl", "frame_inds": np.arange(3)}
     with pytest.raises(RawFormatError, match=r"'a': 'keypoint' is missing: its poses stand in 'kpfiles/a.pkl'"):
         read("pyskl", {"k400.pkl": pickle.dumps({"annotations": [entry]})})
+
+
+def test_a_pickle_may_have_splits_as_tuples_and_no_size_of_the_image() -> None:
+    entry = {"frame_dir": "a", "total_frames": 1, "img_shape": None, "keypoint": np.ones((1, 1, 17, 2), np.float16)}
+    found = read("pyskl", {"ntu.pkl": pickle.dumps({"split": {"xsub_train": ("a",)}, "annotations": [entry]})})
+    assert found["a"].meta == {"xsub": "xsub_train", "xview": "", "width": 0, "height": 0}
+    assert found["a"].targets == {"label": -1}

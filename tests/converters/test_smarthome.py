@@ -90,6 +90,13 @@ def test_releases_without_a_score_have_none() -> None:
     assert np.isnan(sample.score).all()
 
 
+def test_a_detection_may_have_no_joints_in_space() -> None:
+    one = {"pose2d": list(range(26)), "pose3d": [], "cumscore": 1}
+    sample = read(json.dumps({"njts": 13, "frames": [[one]]}).encode())
+    assert np.isnan(sample.keypoints[..., 2:]).all()
+    assert not np.isnan(sample.keypoints[..., :2]).any()
+
+
 def test_a_clip_without_anybody_is_kept() -> None:
     assert read(clip(0, 0)).keypoints.shape == (0, 13, 5)
 

@@ -133,6 +133,7 @@ def test_the_distances_are_a_feature_as_they_stand_there(tmp_path: Path) -> None
         ("good", (0, 0, 0, 0, 0, 0)),
         ("bad_innner_thigh", (1, 0, 0, 0, 0, 0)),
         ("bad_inner_thigh", (1, 0, 0, 0, 0, 0)),
+        ("Bad_Shallow", (0, 0, 0, 0, 1, 0)),
         ("bad_toe", (0, 0, 0, 0, 0, 1)),
         ("bad_shallow+bad_back_round", (0, 1, 0, 0, 1, 0)),
     ],

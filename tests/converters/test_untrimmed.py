@@ -70,12 +70,19 @@ def test_the_owners_tables_have_the_last_word() -> None:
     assert "duration" not in sample.meta
 
 
+def test_a_table_may_have_more_columns_and_frames_with_a_point() -> None:
+    table = b"video,start_frame,end_frame,event\nP02,5.0,9.0,Walk\n"
+    assert read({"P02T01C06.json": LONG, "P02T01C06.csv": table}).segments == ((6, 9, 1),)
+
+
 @pytest.mark.parametrize(
     ("table", "words"),
     [
         (b"", "the first line is"),
         (b"event,start_frame,end_frame\nWalkk,1,2\n", "line 2: event 'Walkk'. Did you mean 'Walk'"),
         (b"event,start_frame,end_frame\nWalk,1\n", "line 2: "),
+        (b"event,start_frame,end_frame\nWalk,1.5,2\n", "line 2: .* with whole frames"),
+        (b"event;start_frame;end_frame\nWalk;1;2\n", "the first line is .*event;start_frame"),
         (b"event,start_frame,end_frame\nWalk,1,-2\n", "expected event,start_frame,end_frame with whole frames"),
         (b"\xff\xfe", "no table of text"),
     ],
@@ -200,6 +207,11 @@ def test_a_card_may_name_openpose_with_its_25_points_and_one_file_a_frame() -> N
     written["charades.json"] = files["charades.json"]
     (item,) = MODULES["charades"].plan(InMemory(written), TWENTY_FIVE)
     assert same(MODULES["charades"].read(InMemory(written), item, TWENTY_FIVE), sample)
+
+
+def test_frames_of_openpose_without_a_card_for_them_say_what_it_needs() -> None:
+    (item,) = items(openpose([]), "charades")
+    assert "need a card whose options.poses is 'openpose'" in str(item.reject)
 
 
 @pytest.mark.parametrize(

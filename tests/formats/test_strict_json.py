@@ -34,7 +34,7 @@ def test_an_object_is_read_with_or_without_a_byte_order_mark(mark: bytes) -> Non
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"", "not JSON"),
+        (b"", "the file is empty"),
         (b'{"a": 1', "not JSON"),
         (b'{"a": 1} x', "not JSON: Extra data"),
         (b"[1, 2]", "holds a list, expected an object"),
