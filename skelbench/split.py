@@ -215,9 +215,7 @@ def _parts(store: Store, card: ProtocolCard, where: str, folder: Path) -> tuple[
     if card.list is not None:
         return _listed(store, card.list, where, folder)
     rules = {"train": card.train, "test": card.test}
-    parts = {
-        part: _matches(store.table, rule, f"{where}, {part}") for part, rule in rules.items() if isinstance(rule, dict)
-    }
+    parts = {part: _matches(store, rule, f"{where}, {part}") for part, rule in rules.items() if isinstance(rule, dict)}
     for part, other in (("train", "test"), ("test", "train")):
         if part not in parts:
             parts[part] = ~parts[other]
@@ -248,7 +246,7 @@ def _narrowed(store: Store, card: ProtocolCard, where: str) -> dict[str, np.ndar
     """The samples that a protocol of folds may train and score: all, or those of its rules."""
     rules = {"train": card.train, "test": card.test}
     return {
-        part: _matches(store.table, rule, f"{where}, {part}") if isinstance(rule, dict) else np.ones(len(store), bool)
+        part: _matches(store, rule, f"{where}, {part}") if isinstance(rule, dict) else np.ones(len(store), bool)
         for part, rule in rules.items()
     }
 
@@ -286,10 +284,12 @@ def _in_any_fold(
     return tuple(np.flatnonzero(either & labelled & of_class).tolist())
 
 
-def _matches(table: "pd.DataFrame", rule: Rule, where: str) -> np.ndarray:
-    """Which samples have one of the values in every column of a rule."""
+def _matches(store: Store, rule: Rule, where: str) -> np.ndarray:
+    """Which samples have one of the values in every column of a rule; a target goes by the names of its classes."""
+    table = store.table
     mask = np.ones(len(table), bool)
-    for column, values in rule.items():
+    for column, named in rule.items():
+        values = _codes(store, column, named, where) if column in store.card.targets else named
         _check_column(table, column, where)
         text = {isinstance(value, str) for value in values}
         holds_text = table[column].dtype.kind not in "iufb"
@@ -301,6 +301,17 @@ def _matches(table: "pd.DataFrame", rule: Rule, where: str) -> np.ndarray:
             )
         mask &= table[column].isin(list(values)).to_numpy(bool)
     return mask
+
+
+def _codes(store: Store, target: str, values: Iterable[int | str], where: str) -> tuple[int | str, ...]:
+    """The labels of the classes that a rule names."""
+    known = store.card.targets[target].classes
+    if store.card.targets[target].kind != "single":
+        raise SplitError(f"{where}: a rule names the target '{target}', of which a sample has no single class.")
+    for name in values:
+        if name not in known:
+            raise SplitError(f"{where}: the target '{target}' has no class '{name}'. {nearest(str(name), known)}")
+    return tuple(known.index(str(name)) for name in values)
 
 
 def _listed(store: Store, lists: ListFiles, where: str, folder: Path) -> tuple[dict[str, np.ndarray], list[str]]:

@@ -239,7 +239,7 @@ def test_a_protocol_names_what_its_data_set_has(name: str, protocol: str, table:
     folds = {"folds": {table["folds"]["by"]: ()}} if "folds" in table else {}  # type: ignore[index]
     for rule in (table.get("train"), table.get("test"), dict.fromkeys(table.get("disjoint", ())), *folds.values()):  # type: ignore[call-overload]
         if isinstance(rule, dict):
-            assert rule.keys() <= card.columns.keys()
+            assert rule.keys() <= card.columns.keys() | card.targets.keys()
     assert set(table.get("classes", ())) <= set(card.targets[str(target)].classes)  # type: ignore[call-overload]
 
 

@@ -127,4 +127,7 @@ def test_what_the_file_cannot_say_is_not_written() -> None:
 
 def test_the_subset_has_30_of_the_400_classes() -> None:
     assert len(CARD.targets["label"].classes) == 400
-    assert len(load_protocols("kinetics_skeleton")["motion"].classes) == 30
+    protocols = load_protocols("kinetics_skeleton")
+    assert isinstance(protocols["motion"].test, dict)
+    assert protocols["motion"].test["label"] == protocols["motion-only"].classes
+    assert len(protocols["motion-only"].classes) == 30

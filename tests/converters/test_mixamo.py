@@ -1,3 +1,4 @@
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,8 @@ from skelbench.errors import RawFormatError
 from skelbench.formats import bvh, numpy_files
 from skelbench.raw import RawItem
 from skelbench.sample import Sample, same
-from skelbench.synthetic.raw import InMemory
+from skelbench.split import load_protocols
+from skelbench.synthetic.raw import InMemory, twins
 
 MODULE = registry.load(registry.find("converters", "mixamo"))
 CARD = load_card(registry.find("converters", "mixamo").toml)
@@ -115,3 +117,13 @@ def test_what_the_file_cannot_say_is_not_written() -> None:
     for wrong, words in ((replace(sample, n_frames=5), "one pose in every frame"), (infinite, "is infinite")):
         with pytest.raises(ValueError, match=words):
             list(MODULE.write(wrong, CARD))
+
+
+def test_lacs_characters_are_all_those_that_have_a_name_and_each_motion_is_there_for_several() -> None:
+    lac = load_protocols("mixamo")["lac"]
+    assert isinstance(lac.train, dict)
+    assert isinstance(lac.test, dict)
+    assert (len(lac.train["character"]), len(lac.test["character"])) == (11, 4)
+    assert sorted(map(str, lac.train["character"] + lac.test["character"])) == list(CARD.targets["label"].classes)
+    grid = Counter(sample.meta["motion"] for sample, _ in twins(MODULE, CARD, samples=64, seed=0))
+    assert max(grid.values()) > 1

@@ -77,6 +77,20 @@ def test_there_is_a_reference_where_there_is_a_source(model: str, sets: set[str]
     assert {dataset for dataset in CARDS if "reference" in named(model, dataset)} == sets
 
 
+@pytest.mark.parametrize(
+    ("dataset", "frames"), [("tsu", 300), ("pku_mmd1", 300), ("pku_mmd2", 300), ("charades", 64), ("uav_human", 150)]
+)
+def test_unik_trains_as_its_thesis_says_where_its_authors_gave_no_code(dataset: str, frames: int) -> None:
+    found = resolved("unik", dataset, "default").settings
+    said = {
+        **{"data.frames": frames, "optim.lr": 0.1, "optim.weight_decay": 1e-4, "optim.schedule": "step"},
+        **{"optim.steps": [30, 40], "optim.epochs": 50},
+    }
+    for key, value in said.items():
+        assert found[key].value == value, key
+        assert found[key].source.startswith("the thesis on UNIK")
+
+
 @pytest.mark.parametrize("kind", ["models", "methods"])
 def test_no_two_blocks_of_equal_rank_set_one_key_to_different_values(kind: registry.Kind) -> None:
     blocks = {name: plugin_card(registry.find(kind, name)).recipe for name in registry.names(kind)}

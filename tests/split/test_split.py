@@ -105,6 +105,25 @@ def test_a_rule_picks_the_samples_whose_columns_all_match(on: Resolve) -> None:
     assert (split.dataset, split.name, split.target, split.classes) == ("tiny", "one", "label", CLASSES)
 
 
+def test_a_rule_may_name_classes_so_that_few_are_scored_of_all_that_are_known(on: Resolve) -> None:
+    samples = [row(number, number % 4, subject=number // 4) for number in range(8)]
+    split = on(samples, 'train = { subject = [0] }\ntest = { subject = [1], label = ["throw", "sit"] }')
+    assert (split.train, split.test, split.classes) == ((0, 1, 2, 3), (5, 7), CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ('label = ["trow"]', r"the target 'label' has no class 'trow'\. Did you mean 'throw'"),
+        ("label = [3]", "the target 'label' has no class '3'"),
+        ('tags = ["left"]', "the target 'tags', of which a sample has no single class"),
+    ],
+)
+def test_a_rule_of_other_classes_is_refused(on: Resolve, rule: str, words: str) -> None:
+    with pytest.raises(SplitError, match=words):
+        on(SIX, f"train = {{ subject = [0] }}\ntest = {{ {rule} }}")
+
+
 @pytest.mark.parametrize(("train", "test"), [("{ subject = [1] }", '"rest"'), ('"rest"', "{ subject = [0, 2] }")])
 def test_the_rest_is_everybody_else(on: Resolve, train: str, test: str) -> None:
     split = on(SIX, f"train = {train}\ntest = {test}")
