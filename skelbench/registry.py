@@ -67,9 +67,11 @@ def find(kind: Kind, name: str) -> Plugin:
     """
     if name.endswith((".py", ".toml")) or "/" in name:
         path = expanded(name).resolve()
-        if not os.path.isfile(path):  # noqa: PTH113 - a Path raises when the name is too long
-            raise UsageError(f"No file {name[:200]}; expected the path of a module for '{kind}', or a registered name.")
         suffix = ".toml" if kind == "splits" else ".py"
+        if not os.path.isfile(path):  # noqa: PTH113 - a Path raises when the name is too long
+            raise UsageError(
+                f"No file {name[:200]}; expected the path of a {suffix} file for '{kind}', or a registered name."
+            )
         if path.suffix != suffix:
             raise UsageError(f"{name}: expected the path of a {suffix} file for '{kind}', or a registered name.")
         return Plugin(kind, path.stem, path.with_suffix(".toml"), "" if kind == "splits" else str(path))

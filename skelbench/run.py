@@ -4,7 +4,7 @@ import fcntl
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -166,6 +166,7 @@ def _one(cell: Cell, overwrite: str, sink: Sink, fabric: Fabric | None) -> RunRe
                 return finished
             record = execute(cell, sink, fabric)
         except USAGE as error:
+            _withdraw(cell.folder)
             return RunResult(cell.name, cell.folder, "failed", str(error), None, error)
         except Exception as error:  # whatever it is, the other cells go on
             if started_here() and not _ours(error):
@@ -246,6 +247,16 @@ def _clear(folder: Path) -> None:
     for path in folder.glob("stage[1-9]*.safetensors"):
         path.unlink()
     forget_resume(folder)
+
+
+def _withdraw(folder: Path) -> None:
+    """Take a folder away in which nothing was ever begun, and those above it that were made for it alone."""
+    if [path.name for path in folder.iterdir()] != [LOCK]:
+        return
+    (folder / LOCK).unlink()
+    with suppress(OSError):  # the first that holds something else
+        for empty in (folder, *folder.parents[:4]):
+            empty.rmdir()
 
 
 @contextmanager

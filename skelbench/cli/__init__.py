@@ -1,6 +1,8 @@
 """The command line: one module a verb, no logic."""
 
+import errno
 import importlib
+import io
 import sys
 
 import click
@@ -45,6 +47,8 @@ def cli(verbose: bool, quiet: bool) -> None:
 
 def main() -> None:
     """Entry point: run a verb; errors become one clear message and an exit code (2 usage, 1 findings)."""
+    _escape()
+    stdout = sys.stdout
     try:
         code = cli.main(standalone_mode=False)
     except click.ClickException as error:
@@ -58,15 +62,33 @@ def main() -> None:
         code = _say(error, 2)
     except FINDINGS as error:
         code = _say(error, 1)
-    except BrokenPipeError:  # the reader of a pipe, such as `head`, had enough
-        sys.stderr.close()
-        code = 0
-    except OSError as error:
-        where = f"{error.filename}: {error.strerror}." if error.filename and error.strerror else str(error)
-        code = _say(OSError(where), 1, error)
+    except SystemExit:
+        if sys.stdout is stdout:
+            raise
+        code = 0  # the reader of a pipe, such as `head`, had enough: click puts another stdout there and leaves
+    except (OSError, UnicodeEncodeError) as error:
+        code = _say(_of_system(error), 1, error)
     except Exception as error:
         code = _say(RuntimeError(f"{type(error).__name__}: {error} (a bug; `skelbench -v ...` shows where)"), 1, error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _escape() -> None:
+    """Print what the terminal's encoding lacks, such as odd names of files, as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None where it was closed before the start
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _of_system(error: OSError | UnicodeEncodeError) -> OSError:
+    """What the system refused, said with the name of the file."""
+    if isinstance(error, UnicodeEncodeError):  # of such a name: what is printed is escaped
+        told = f"{error.object[:80]!a}: not to be written in {error.encoding}, the encoding of this environment"
+        return OSError(f"{told}. Set LC_ALL=C.UTF-8 or PYTHONUTF8=1.")
+    if error.errno == errno.ENOSPC:  # the writers of Arrow and NumPy do not say where
+        where = f"{error.filename}: " if error.filename else ""
+        return OSError(f"{where}no space left on the device. Free some and repeat the command.")
+    return OSError(f"{error.filename}: {error.strerror}." if error.filename and error.strerror else str(error))
 
 
 def _say(error: Exception, code: int, cause: Exception | None = None) -> int:

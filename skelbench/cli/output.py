@@ -34,7 +34,9 @@ def progress_wanted() -> bool:
 def emit(document: Any) -> None:
     """Print one JSON document on stdout."""
     stdout = click.get_current_context().meta.get(STDOUT)
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False, default=_plain), file=stdout)
+    encoding = getattr(stdout or sys.stdout, "encoding", None) or "utf-8"
+    plain = encoding.replace("-", "").lower() != "utf8"  # which cannot write all that a name may hold
+    click.echo(json.dumps(document, indent=2, ensure_ascii=plain, default=_plain), file=stdout)
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> None:

@@ -277,6 +277,14 @@ def test_the_preview_counts_samples_as_often_as_an_epoch_meets_them(changes: tup
     assert shown.steps == steps
 
 
+def test_a_run_that_could_not_begin_leaves_nothing() -> None:
+    one(request("optim.epochs=0", methods=("majority",)))
+    result = one(request("optim.epochs=0", "method.c=-1", methods=("posestats",)))
+    assert (result.state, result.record) == ("failed", None)
+    assert "method.c is -1" in result.message
+    assert [path.name for path in Path("runs/nw_ucla/xview").iterdir()] == ["identity-majority-joint"]
+
+
 def test_of_a_metric_without_chance_none_is_said(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('[protocols.a]\ntitle="x"\nsource="me"\nmetric="map"\ntrain={subject=[1]}\ntest="rest"\n')
@@ -297,6 +305,7 @@ def test_what_is_fitted_can_be_previewed(method: str) -> None:
         ({"protocol": "xvew"}, UsageError, "No protocol 'xvew' .*Did you mean 'xview'"),
         ({"models": ("lita",)}, UsageError, "Did you mean 'lite'"),
         ({"models": ("./nowhere.py",)}, UsageError, r"No file \./nowhere\.py"),
+        ({"splits": "nowhere.toml"}, UsageError, r"No file nowhere\.toml; expected the path of a \.toml file"),
         ({"methods": ("supervized",)}, UsageError, "Did you mean 'supervised'"),
         ({"recipe": "smal"}, RecipeError, "Did you mean 'small'"),
         ({"overrides": ("optim.lrr=1",)}, RecipeError, r"Did you mean 'optim\.lr'"),
