@@ -92,7 +92,9 @@ def cast(card: Card, count: int, seed: int) -> Cast:
         raise UsageError(f"The card '{card.name}' has no [synth], which says how ids of a raw twin are made.")
     classes = next(iter(card.targets.values())).classes
     known = max(1, len(next(iter(card.synth.by_label.values()), classes)))
-    wanted = min(known, max(card.synth.few, count // SAMPLES_A_CLASS))
+    counted = "{index" in card.synth.sample_id or card.synth.segments is not None  # names do not hang on the label
+    needed = 1 if counted else -(-count // combinations(card.synth))  # so many that their names suffice
+    wanted = min(known, max(card.synth.few, count // SAMPLES_A_CLASS, needed))
     spread = [math.floor((at + 0.5) * known / wanted) for at in range(wanted)]
     labels = tuple(dict.fromkeys((*spread, *card.synth.always)))
     shown: tuple[int, ...] = ()

@@ -113,6 +113,12 @@ def test_few_samples_have_few_classes_and_many_have_all() -> None:
     assert len({role.label for role in roles("nw_ucla", 3000)}) == 10
 
 
+def test_where_names_of_few_classes_do_not_suffice_there_are_more() -> None:
+    found = roles("mixamo", 256)  # 30 motions, so that nine characters are needed
+    assert len({role.label for role in found}) == 9
+    assert len({role.sample_id for role in found}) == 256
+
+
 def test_few_classes_hold_one_and_two_people() -> None:
     two_person = card_of("ntu60").synth.two_person  # type: ignore[union-attr]
     assert {role.label in two_person for role in roles("ntu60", 64)} == {True, False}
