@@ -4,7 +4,8 @@ PYTHON ?= python3
 PYTEST_ARGS ?=
 FUZZ ?= 2000
 # Tests side by side, each on one core. The tests of a file stay together, because they share what they set up.
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
+# What Python compiles is kept, whatever the surroundings say: else each worker compiles every test anew.
+PYTEST = OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready

@@ -13,6 +13,20 @@ import numpy as np
 import pytest
 
 
+def _loaded(name: str) -> ModuleType:
+    """A module of helpers."""
+    path = Path(__file__).parent / name
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_loaded("checked.py").install("skelbench")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def ctrl_c_is_heard() -> Iterator[None]:
     """A shell starts what runs in its background deaf to Ctrl-C, and children inherit it: tests of it would fail."""
@@ -40,17 +54,6 @@ def mutations() -> ModuleType:
 def feeding() -> ModuleType:
     """Clips beside what the references' feeders make: `tests/data/feeding.py`."""
     return _loaded("data/feeding.py")
-
-
-def _loaded(name: str) -> ModuleType:
-    """A module of helpers."""
-    path = Path(__file__).parent / name
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(autouse=True)
