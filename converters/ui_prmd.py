@@ -46,8 +46,7 @@ def read(raw: RawSource, item: RawItem, card: Card) -> Sample:
         RawFormatError: If a file is not what the format says, or the two have different lengths.
     """
     joints = len(card.layout.joints)
-    tables = [csv_table.numbers(raw.read(path), 3 * joints, raw.where(path)) for path in item.paths]
-    local, angles = (table.reshape(-1, joints, 3) for table in tables)
+    local, angles = (ui_prmd.table(raw, path, joints) for path in item.paths)
     where = raw.where(item.paths[1])
     if not len(local) == len(angles) > 0:
         raise RawFormatError(f"{where}: {len(angles)} rows, but {len(local)} of positions; expected as many.")

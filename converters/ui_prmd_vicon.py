@@ -24,7 +24,7 @@ def plan(raw: RawSource, card: Card) -> Iterator[RawItem]:
         One item a clip; files with a bad name are rejects.
     """
     for item in ui_prmd.items(raw, card, ("positions",)):
-        if item.reject is None or not item.paths[0].endswith(("_angles.txt", "_angles_inc.txt")):
+        if item.reject is None or not item.paths[0].removesuffix(".gz").endswith(("_angles.txt", "_angles_inc.txt")):
             yield item
 
 
@@ -44,10 +44,10 @@ def read(raw: RawSource, item: RawItem, card: Card) -> Sample:
     """
     (path,) = item.paths
     markers = len(card.layout.joints)
-    found = csv_table.numbers(raw.read(path), 3 * markers, raw.where(path))
+    found = ui_prmd.table(raw, path, markers)
     if not len(found):
         raise RawFormatError(f"{raw.where(path)}: holds no row, expected one a frame.")
-    keypoints = _seen(found.reshape(-1, markers, 3).astype(np.float32))
+    keypoints = _seen(found.astype(np.float32))
     return one_pose.sample(item, keypoints, ui_prmd.targets(item.sample_id))
 
 

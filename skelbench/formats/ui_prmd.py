@@ -12,16 +12,20 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from skelbench.card import Card
-from skelbench.formats import names
+from skelbench.formats import csv_table, label_json, names
 from skelbench.formats.bvh import about, aligned
 from skelbench.raw import RawItem, RawSource
 from skelbench.sample import Sample
 
 Chain = Literal["whole", "chest"]
 
-_FILE = re.compile(r"(?P<id>m(\d\d)_s(\d\d)_e(\d\d))_(?P<kind>positions|angles)(?P<inc>_inc)?\.txt", re.ASCII)
+_FILE = re.compile(
+    r"(?P<id>m(\d\d)_s(\d\d)_e(\d\d))_(?P<kind>positions|angles)(?P<inc>_inc)?\.txt(?P<packed>\.gz)?", re.ASCII
+)
 _LIKE = re.compile(r"_(positions|angles)(_inc)?\.txt", re.IGNORECASE)
-_UNCUT = re.compile(r"m\d\d_s\d\d_(positions|angles)(_inc)?\.txt", re.ASCII)  # of `Movements/`: continuous recordings
+_UNCUT = re.compile(
+    r"m\d\d_s\d\d_(positions|angles)(_inc)?\.txt(\.gz)?", re.ASCII
+)  # of `Movements/`: continuous recordings
 _ID = re.compile(r"m(?P<movement>\d\d)_s(?P<subject>\d\d)_e(?P<repetition>\d\d)(?P<inc>_inc)?", re.ASCII)
 _EXPECTED = "mNN_sNN_eNN_positions.txt or mNN_sNN_eNN_positions_inc.txt: movement, subject, repetition"
 _CHEST, _COLLARS = 2, (6, 10)
@@ -32,7 +36,8 @@ def items(raw: RawSource, card: Card, kinds: Sequence[str]) -> Iterator[RawItem]
     """Name the clips of one sensor.
 
     Args:
-        raw: A folder or archive of the owners' files; folders of `options.not_folder` are another sensor's.
+        raw: A folder or archive of the owners' files, each perhaps packed by gzip as in a copy of others; folders of
+            `options.not_folder` are another sensor's.
         card: `options.movements` and `options.subjects` say how many there are.
         kinds: Files that each clip has: `"positions"`, or that and `"angles"`.
 
@@ -40,7 +45,7 @@ def items(raw: RawSource, card: Card, kinds: Sequence[str]) -> Iterator[RawItem]
         One item a clip, its paths in the order of `kinds`; bad names and clips with a file missing are rejects.
     """
     clips: dict[tuple[str, str], dict[str, str]] = {}
-    for path in names.members(raw, ".txt"):
+    for path in (*names.members(raw, ".txt"), *names.members(raw, ".txt.gz")):
         folder, name = path.rpartition("/")[0], names.file_name(path)
         match = _FILE.fullmatch(name)
         if card.options["not_folder"].lower() in folder.lower().split("/") or _UNCUT.fullmatch(name):
@@ -49,10 +54,28 @@ def items(raw: RawSource, card: Card, kinds: Sequence[str]) -> Iterator[RawItem]
             if _LIKE.search(name):
                 yield RawItem(names.stem(path), (path,), reject=f"the name '{name}' is not {_EXPECTED}")
             continue
-        place = re.sub(r"(^|/)(positions|angles)(?=/|$)", "", folder, flags=re.IGNORECASE)
+        place = re.sub(r"(^|/)(positions|angles)(?=/|$)", "", folder, flags=re.IGNORECASE) + (match["packed"] or "")
         clips.setdefault((match["id"] + (match["inc"] or ""), place), {})[match["kind"]] = path
     for (sample_id, _), paths in clips.items():
         yield _item(sample_id, paths, card, kinds)
+
+
+def table(raw: RawSource, path: str, joints: int) -> Float64[np.ndarray, "frames joints 3"]:
+    """Read one file of a clip.
+
+    Args:
+        raw: The source that was planned.
+        path: Of positions or angles.
+        joints: Of every row.
+
+    Returns:
+        Three numbers a joint, one row a frame.
+
+    Raises:
+        RawFormatError: If the file is not what the format says.
+    """
+    where = raw.where(path)
+    return csv_table.numbers(label_json.plain(raw.read(path), where), 3 * joints, where).reshape(-1, joints, 3)
 
 
 def meta(sample_id: str) -> dict[str, str | int]:

@@ -1,3 +1,5 @@
+import gzip
+
 import numpy as np
 import pytest
 
@@ -146,6 +148,21 @@ def test_what_the_files_cannot_say_is_not_written() -> None:
         if words == "one pose in every frame":
             with pytest.raises(ValueError, match=words):
                 list(VICON.write(wrong, VICON_CARD))
+
+
+def test_files_may_be_packed_each_for_itself() -> None:
+    content = csv_table.render_numbers(at_rest().reshape(1, 66))
+    files = {f"m01_s01_e01_{kind}.txt.gz": gzip.compress(content) for kind in ("positions", "angles")}
+    (item,) = planned(files)
+    assert MODULE.read(InMemory(files), item, CARD).keypoints.shape == (1, 22, 3)
+    assert planned(files, VICON_CARD)[0].paths == ("m01_s01_e01_positions.txt.gz",)
+    assert (
+        planned(dict.fromkeys(["m01_s01_e01_angles.txt.gz", "Movements/m01_s01_positions.txt.gz"], b""), VICON_CARD)
+        == []
+    )
+    cut = {path: content[:-9] for path, content in files.items()}
+    with pytest.raises(RawFormatError, match=r"positions\.txt\.gz: the packed file is cut"):
+        MODULE.read(InMemory(cut), item, CARD)
 
 
 def test_a_vicon_marker_at_the_origin_was_not_seen() -> None:
