@@ -14,7 +14,7 @@ from skelbench.cli import output
 from skelbench.cli.options import PATH, dry_run_option, json_option, overwrite_option
 
 if TYPE_CHECKING:
-    from skelbench.convert import PlanReport, Progress, Report
+    from skelbench.convert import MergePlan, PlanReport, Progress, Report
 
 OF_FORMS = ("own", "pyskl", "ctrgcn_npz", "stgcn_npy")  # converters of a form, not of a set: the card names the store
 EXAMPLES = """\b
@@ -41,7 +41,7 @@ Examples:
 @click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: as many as pay off]")
 @click.option("--limit", type=click.IntRange(min=1), help="Only N items, spread over classes, subjects and cameras.")
 @click.option("--shard", metavar="I/N", help="Convert part I of N only, on any machine that sees the raw data.")
-@click.option("--merge", is_flag=True, help="Join the parts that are named after it into one store.")
+@click.option("--merge", is_flag=True, help="Join parts into one store: those named after it, or all in data/.")
 @overwrite_option
 @dry_run_option
 @json_option
@@ -94,13 +94,11 @@ def _shard(text: str | None) -> tuple[int, int] | None:
 
 def _merge(dry_run: bool, as_json: bool, given: dict[str, Any]) -> None:
     """Join parts."""
-    from skelbench.convert import MergeRequest, merge
+    from skelbench.convert import MergeRequest, merge, merge_plan
 
     for name in ("raw", "shard", "limit", "channels", "card"):
         if given[name]:
             raise click.UsageError(f"--merge joins parts that are converted; --{name} has no meaning there.")
-    if dry_run:
-        raise click.UsageError("--merge has no --dry-run.")
     request = MergeRequest(
         converter=given["name"],
         parts=given["parts"],
@@ -108,6 +106,13 @@ def _merge(dry_run: bool, as_json: bool, given: dict[str, Any]) -> None:
         workers=given["workers"],
         overwrite=given["overwrite"],
     )
+    if dry_run:
+        with _bar() as on_progress:
+            plan = merge_plan(request, on_progress=on_progress)
+        output.emit(plan.as_json()) if as_json else _show_merge(plan)
+        if plan.problem:
+            raise plan.problem
+        return
     with _bar() as on_progress:
         report = merge(request, on_progress=on_progress)
     output.emit(report.as_json()) if as_json else _show(report)
@@ -176,6 +181,31 @@ def _show_plan(plan: PlanReport) -> None:
     _show_reasons(plan)
     for difference in plan.official.get("differences", []):
         click.echo(f"against the official numbers, {difference}")
+
+
+def _show_merge(plan: MergePlan) -> None:
+    """A dry run of a merge, for people: every part that is there or missing."""
+    rows: list[dict[str, object]] = [
+        {
+            "part": f"{one.part} of {one.of}" if one.part else "none",
+            "store": str(one.path),
+            "samples": f"{one.samples:,}",
+            "rejects": f"{one.rejects:,}",
+            "size": output.size(one.bytes),
+        }
+        for one in plan.parts
+    ]
+    rows += [{"part": f"{part}", "store": "missing", "samples": "", "rejects": "", "size": ""} for part in plan.missing]
+    if rows:
+        output.table(rows, rows[0])
+    if plan.problem is None:
+        size = sum(one.bytes for one in plan.parts)
+        click.echo()
+        output.pairs({
+            "store": f"{plan.store}  ({plan.state})",
+            "samples": f"{sum(one.samples for one in plan.parts):,}",
+            "space": f"about {output.size(size)}, beside the parts",
+        })  # fmt: skip
 
 
 def _others(report: Report | PlanReport) -> str:

@@ -1,12 +1,13 @@
 """Joins the parts of a conversion, made by `--shard i/n` anywhere, into the store that one conversion makes."""
 
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow.parquet as pq
 
@@ -27,6 +28,7 @@ from skelbench.store.writer import write_blocks
 from skelbench.workspace import data_folder, expanded
 
 _NAMED = 8  # missing parts that are named
+_PART = re.compile(r".+\.\d{1,6}-of-\d{1,6}")  # how `--shard` calls what it makes
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,44 @@ class MergeRequest:
     """What the user asks for."""
 
     converter: str  # registered name, or path of a module: that of the parts
-    parts: tuple[Path, ...]  # stores, in any order
+    parts: tuple[Path, ...] = ()  # stores, in any order; none for those in the data folder
     out: Path | None = None  # the store's own path; None for that of the set's name in the data folder
     workers: int | None = None  # processes that verify; None chooses
     overwrite: Literal["never", "always"] = "never"
+
+
+@dataclass(frozen=True)
+class FoundPart:
+    """A part as it says of itself."""
+
+    path: Path  # as it was given
+    part: int | None  # counted from 1; None where it is none, or is not a store
+    of: int | None
+    samples: int
+    rejects: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class MergePlan:
+    """What a merge would do."""
+
+    store: Path
+    state: str  # what stands at `store`, and what the command would do about it; empty where the parts are no whole
+    parts: tuple[FoundPart, ...]  # in their order
+    missing: tuple[int, ...]
+    problem: UsageError | StoreError | None  # with which the merge would end
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "store": str(self.store),
+            "state": self.state,
+            "parts": [{**vars(part), "path": str(part.path)} for part in self.parts],
+            "missing": list(self.missing),
+            **{name: sum(getattr(part, name) for part in self.parts) for name in ("samples", "rejects", "bytes")},
+            "problem": str(self.problem or ""),
+        }
 
 
 @dataclass(frozen=True)
@@ -79,12 +115,88 @@ def merge(request: MergeRequest, *, on_progress: Callable[[Progress], None] = la
         return report_of(job.given, (), info=info, rejects=open_store(job.out).rejects(), state="done", seconds=0.0)
     with locked(job.out) as folder:
         try:
-            with crew(worker_count(request.workers, sum(info.samples for info in job.infos)) - 1) as helpers:
+            with crew(_workers(job, request.workers)) as helpers:
                 info, rejects = _join(job, folder, helpers, on_progress)
         finally:
             remove(folder)  # nothing is gained by keeping half of a copy
     seconds = time.perf_counter() - started
     return report_of(job.given, (), info=info, rejects=rejects, state="written", seconds=seconds)
+
+
+def merge_plan(request: MergeRequest, *, on_progress: Callable[[Progress], None] = lambda _: None) -> MergePlan:
+    """Find out what `merge` would do; nothing is written, and every byte of the parts is read and verified.
+
+    Args:
+        request: What the user asks for.
+        on_progress: Called as bytes are read.
+
+    Returns:
+        The parts there are, those that are missing, and the error with which the merge would end, if it would.
+    """
+    named = request.out or data_folder() / Path(request.converter).stem
+    given: tuple[Path, ...] = ()
+    state, problem = "", None
+    try:
+        given = _given(request)
+        job = _prepare(replace(request, parts=given))
+        named, state = job.given, _state(job, request, on_progress)
+    except (UsageError, StoreError) as error:
+        problem = error
+    parts = sorted(map(_look_at, given), key=lambda part: (part.of or 0, part.part or 0))
+    most = max((part.of or 0 for part in parts), default=0)
+    missing = sorted(set(range(1, most + 1)) - {part.part for part in parts if part.of == most})
+    return MergePlan(named, state, tuple(parts), tuple(missing), problem)
+
+
+def _state(job: _Job, request: MergeRequest, on_progress: Callable[[Progress], None]) -> str:
+    """What stands in the store's place, and what a merge would do about it; every part is read as it would be.
+
+    Raises:
+        UsageError: If it would refuse.
+        StoreError: If a part is damaged, or parts read different bytes of one raw file.
+    """
+    if not is_wanted(job.out, job.given, job.shards[0].request, overwrite=request.overwrite):
+        return "done: this very store is there"
+    with crew(_workers(job, request.workers)) as helpers:
+        _check_sound(job, helpers, on_progress)
+    _raw_files(job.parts)
+    return "replaces the store there" if job.out.is_dir() and any(job.out.iterdir()) else "new"
+
+
+def _workers(job: _Job, wanted: int | None) -> int:
+    """Processes beside this one."""
+    return worker_count(wanted, sum(info.samples for info in job.infos)) - 1
+
+
+def _look_at(path: Path) -> FoundPart:
+    """What a part says of itself; nothing where it is no store."""
+    place = Path(expanded(path))
+    size = sum(file.stat().st_size for file in place.iterdir() if file.is_file()) if place.is_dir() else 0
+    try:
+        info = read_info(place)
+    except StoreError:
+        return FoundPart(path, None, None, 0, 0, size)
+    shard = info.origin.shard
+    return FoundPart(path, shard.part if shard else None, shard.of if shard else None, info.samples, info.rejects, size)
+
+
+def _given(request: MergeRequest) -> tuple[Path, ...]:
+    """The parts that are named, or else those in the data folder.
+
+    Raises:
+        UsageError: If there is none.
+        StoreError: If something there is called as a part and is no store.
+    """
+    if request.parts:
+        return request.parts
+    named = [path for path in sorted(data_folder().glob("*-of-*")) if _PART.fullmatch(path.name)]
+    found = tuple(path for path in named if read_info(path).origin.converter == Path(request.converter).stem)
+    if not found:
+        raise UsageError(
+            f"--merge joins parts, and there is none of '{request.converter}' in {data_folder()}: make them by "
+            "`convert --shard i/n`, or name them: `skelbench convert NAME --merge PART PART ...`."
+        )
+    return found
 
 
 def _prepare(request: MergeRequest) -> _Job:
@@ -93,11 +205,9 @@ def _prepare(request: MergeRequest) -> _Job:
     Raises:
         UsageError: If they are not all parts of one conversion.
     """
-    if not request.parts:
-        raise UsageError("--merge joins parts, and none is named: `skelbench convert NAME --merge PART PART ...`.")
     found: dict[int, tuple[Path, DatasetInfo, Shard]] = {}
     first: tuple[Path, DatasetInfo, Shard] | None = None
-    for given in request.parts:
+    for given in _given(request):
         path = Path(expanded(given)).absolute()
         info = read_info(path)
         shard = _shard(given, info, request.converter)
@@ -115,6 +225,8 @@ def _prepare(request: MergeRequest) -> _Job:
             f"`skelbench convert {request.converter} --raw PATH --shard {missing[0]}/{of}` makes the first."
         )
     parts = [found[part] for part in sorted(found)]
+    if not any(info.samples for _, info, _ in parts):
+        raise UsageError("Not one of the parts holds a sample, so there is no store.")
     given = data_folder() / parts[0][1].name if request.out is None else request.out
     paths, infos, shards = zip(*parts, strict=True)
     return _Job(paths, infos, shards, given, place_of(given))
@@ -156,8 +268,6 @@ def _join(
     files = _raw_files(job.parts)
     rejects = [one for part, info in zip(job.parts, job.infos, strict=True) for one in _rejects(part, info)]
     lengths = [length for part in job.parts for length in _lengths(part)]
-    if not lengths:
-        raise UsageError("Not one of the parts holds a sample, so there is no store.")
     whole = folder / "store"
     shutil.rmtree(whole, ignore_errors=True)
     info = write_blocks(

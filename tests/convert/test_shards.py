@@ -1,12 +1,15 @@
 """Parts of a conversion, and the whole that they make."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from skelbench.convert import MergeRequest, Report, Request, convert, merge
+from skelbench.cli import cli
+from skelbench.convert import MergePlan, MergeRequest, Report, Request, convert, merge, merge_plan
 from skelbench.errors import StoreError, UsageError
 from skelbench.store.reader import open_store
 from skelbench.store.verify import verify_store
@@ -141,3 +144,71 @@ def test_another_store_in_the_place_is_not_lost(
 def test_a_part_that_there_is_not_is_refused(toy: Path, raw: Path, tmp_path: Path, shard: tuple[int, int]) -> None:
     with pytest.raises(UsageError, match="--shard is "):
         convert(Request(str(toy), (raw,), tmp_path / "part", shard=shard))
+
+
+def plan(parts: list[Path], out: Path | None, **more: str) -> MergePlan:
+    return merge_plan(MergeRequest("toy", tuple(parts), out, **more))  # type: ignore[arg-type]
+
+
+def test_a_dry_run_says_what_would_be_joined_and_writes_nothing(parts: list[Path], tmp_path: Path) -> None:
+    found = plan(parts, tmp_path / "out/joined")
+    assert (found.state, found.problem, found.missing) == ("new", None, ())
+    assert [(one.part, one.of) for one in found.parts] == [(1, 3), (2, 3), (3, 3)]
+    said = found.as_json()
+    assert (said["samples"], said["rejects"]) == (38, 2)
+    assert said["bytes"] == sum(len(data) for path in parts for data in files_of(path).values())
+    assert not (tmp_path / "out").exists()
+    joined(parts, tmp_path / "out/joined")
+    assert plan(parts, tmp_path / "out/joined").state == "done: this very store is there"
+
+
+def test_a_dry_run_ends_as_the_merge_would(toy: Path, raw: Path, card: Path, parts: list[Path], tmp_path: Path) -> None:
+    copy = shutil.copytree(parts[0], tmp_path / "copy")
+    cut = part(toy, raw, card, tmp_path / "other", 2, 4)
+    convert(Request(str(toy), (raw,), tmp_path / "whole", card))
+    convert(Request(str(toy), (raw,), tmp_path / "taken", card, limit=3))
+    (raw / "scale.txt").write_bytes(b"3.0")
+    bytes_of = part(toy, raw, card, tmp_path / "bytes", 2)
+    broken = shutil.copytree(parts[2], tmp_path / "broken")
+    (broken / "poses-000.h5").unlink()
+    for given, out in (
+        (parts[:1], "joined"),
+        ([*parts, copy], "joined"),
+        ([*parts[:2], cut], "joined"),
+        ([tmp_path / "whole"], "joined"),
+        ([*parts[:2], bytes_of], "joined"),
+        ([*parts[:2], broken], "joined"),
+        ([tmp_path], "joined"),
+        (parts, "taken"),
+    ):
+        found = plan(given, tmp_path / out)
+        with pytest.raises((UsageError, StoreError)) as real:
+            joined(given, tmp_path / out)
+        assert type(found.problem) is type(real.value)
+        assert str(found.problem) == str(real.value)
+    assert plan(parts[:1], tmp_path / "joined").missing == (1, 2)
+
+
+def test_parts_that_nobody_names_are_those_in_the_data_folder(
+    toy: Path, raw: Path, card: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKELBENCH_DATA", str(tmp_path / "data"))
+    with pytest.raises(UsageError, match=r"there is none of 'toy' in .*data: make them by `convert --shard i/n`"):
+        merge(MergeRequest("toy"))
+    for number in (1, 2):
+        convert(Request(str(toy), (raw,), tmp_path / f"data/toy.{number}-of-2", card, shard=(number, 2)))
+    assert merge(MergeRequest("toy")).samples == 38
+
+
+def test_the_command_lists_the_parts_and_fails_where_one_is_missing(parts: list[Path], tmp_path: Path) -> None:
+    names = [str(path) for path in parts]
+    run = CliRunner()
+    whole = run.invoke(cli, ["convert", "toy", "--merge", *names, "--out", str(tmp_path / "joined"), "--dry-run"])
+    assert whole.exit_code == 0, whole.output
+    assert "1 of 3" in whole.output
+    assert "(new)" in whole.output
+    less = run.invoke(cli, ["convert", "toy", "--merge", *names[:2], "--dry-run"])
+    assert isinstance(less.exception, UsageError)
+    assert "missing" in less.output
+    document = run.invoke(cli, ["convert", "toy", "--merge", *names[:2], "--dry-run", "--json"])
+    assert json.loads(document.output)["missing"] == [2]
