@@ -122,7 +122,7 @@ def preview(cell: Cell) -> Preview:
     """Say what a run would be and cost, having pushed one batch through each of its stages.
 
     Args:
-        cell: What would be run; nothing is written but perhaps the cache of prepared samples.
+        cell: What would be run; nothing is written.
 
     Returns:
         Every setting with layer and source, sizes, and an estimate.

@@ -69,7 +69,7 @@ def stage_parts(stage: Planned, device: torch.device, *, scored: bool, few: bool
     recipe = stage.resolved.data
     slots = person_slots(recipe.prepare, stage.store.card.persons)
     spec = recipe_spec(recipe, stage.layout, channels=len(stage.store.card.channels), slots=slots)
-    cache, count = stage.store.path.parent / CACHE, recipe.batch if few else None
+    cache, count = (None, recipe.batch) if few else (stage.store.path.parent / CACHE, None)  # a look leaves nothing
     data: dict[str, PartData] = {}
     for part in names:
         chosen = replace(items[part], ids=items[part].ids[:count], target=items[part].target[:count])

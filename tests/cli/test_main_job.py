@@ -77,13 +77,14 @@ def test_a_record_is_repeated_as_it_is(skelbench, twin) -> None:
     assert "leave --model out" in said.err
 
 
-def test_a_dry_run_prints_every_value_with_layer_and_source_and_trains_nothing(skelbench, twin) -> None:
+def test_a_dry_run_prints_every_value_with_layer_and_source_and_leaves_nothing(skelbench, twin) -> None:
+    before = sorted(Path().rglob("*"))
     said = skelbench("run", "--dataset", "nw_ucla", "--dry-run", "-o", "optim.lr=0.05")
     assert said.code == 0
     row = next(line for line in said.out.splitlines() if line.startswith("optim.lr "))
     assert row.split()[1:3] == ["0.05", "-o"]
     assert "78,914 parameters" in said.out
-    assert not Path("runs").exists()
+    assert sorted(Path().rglob("*")) == before
 
 
 def test_a_dry_run_of_a_conversion_writes_nothing(skelbench, twin) -> None:
