@@ -164,7 +164,14 @@ def _print(facts: dict[str, Any], as_json: bool) -> None:
     })  # fmt: skip
     for name, rows in tables.items():
         click.echo(f"\n{name}")
-        output.table(rows, rows[0])
+        output.table([{key: _cell(value) for key, value in row.items()} for row in rows], rows[0])
+
+
+def _cell(value: Any) -> Any:
+    """A value in a table: shares as parts of a hundred, nothing where nothing is known."""
+    if isinstance(value, float):
+        return f"{100 * value:.2f} %"
+    return "" if value is None else value
 
 
 def _text(value: Any) -> Any:
