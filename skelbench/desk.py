@@ -1,7 +1,8 @@
 """The data desk: every registered data set, what of it is here, and how to get the rest."""
 
 import tomllib
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from skelbench.errors import StoreError
 from skelbench.look import look
 from skelbench.registry import plugins
-from skelbench.store.reader import open_store
+from skelbench.store.schema import DatasetInfo, read_info
 from skelbench.workspace import store_names, store_path
 
 
@@ -25,6 +26,7 @@ class Entry:
     samples: int | None  # of its store
     rejects: int | None
     bytes: int | None  # that its store takes
+    stores: tuple[str, ...]  # all stores of the set in the data folder; the one that is told of first
     protocols: tuple[str, ...]  # the default first
     licence: str
     obtain: str  # where and how the owner hands it out
@@ -48,45 +50,71 @@ def desk(raw: Path | None = None) -> list[Entry]:
         UsageError: If there is nothing at `raw`.
     """
     lying = {one.name: one.items for one in look(raw).sets} if raw is not None else {}
-    splits = plugins("splits")
+    splits, stores = plugins("splits"), _stores()
     entries = []
     for name, plugin in plugins("converters").items():
         table = _table(plugin.toml)
         protocols = tuple(_table(splits[name].toml).get("protocols", {})) if name in splits else ()
-        entries.append(_entry(name, table, protocols, lying.get(name)))
+        entries.append(_entry(name, table, protocols, stores.get(name, []), lying.get(name)))
     return entries
 
 
-def _entry(name: str, table: Mapping[str, Any], protocols: tuple[str, ...], lying: int | None) -> Entry:
-    """One set."""
-    expected = table.get("official", {}).get("planned")
-    here, found, samples, rejects, size = "", lying, None, None, None
-    if name in store_names():
-        folder = store_path(name)
-        size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+def _stores() -> dict[str, list[tuple[str, DatasetInfo | None]]]:
+    """Stores in the data folder by the set that they hold; one that is damaged is its folder's, with None.
+
+    The first of a set is that of its own name, else the one with most samples; parts of a conversion come last.
+    """
+    found: dict[str, list[tuple[str, DatasetInfo | None]]] = defaultdict(list)
+    for name in store_names():
         try:
-            info = open_store(folder).info
-            here, samples, rejects = "yes", info.samples, info.rejects
-            found = info.origin.planned if lying is None else lying
-            fewer = expected is not None and info.origin.planned < expected and not info.origin.synthetic
-            if info.origin.limit or info.origin.shard or fewer:
-                here = "part"
-            if info.origin.synthetic:
-                here = "made up"
+            info = read_info(store_path(name))
+            found[info.name].append((name, info))
         except StoreError:
-            here = "damaged"
+            found[name].append((name, None))
+    for dataset, stores in found.items():
+        stores.sort(key=lambda one: (one[0] != dataset, *_order(one[1]), one[0]))
+    return found
+
+
+def _order(info: DatasetInfo | None) -> tuple[bool, int]:
+    """Whole stores before parts and damaged ones, large before small."""
+    return (info is None or info.origin.shard is not None, -(info.samples if info else 0))
+
+
+def _entry(
+    name: str,
+    table: Mapping[str, Any],
+    protocols: tuple[str, ...],
+    stores: Sequence[tuple[str, DatasetInfo | None]],
+    lying: int | None,
+) -> Entry:
+    """One set."""
+    official = table.get("official", {})
+    place, info = stores[0] if stores else ("", None)
+    folder = store_path(place) if stores else Path()
+    found = info.origin.planned if info is not None and lying is None else lying
     said = {key: " ".join(str(table[key]).split()) for key in ("title", "licence", "obtain", "raw")}
     return Entry(
         name=name,
-        here=here,
-        expected=expected,
+        here=_here(info, official) if info is not None else "damaged" if stores else "",
+        expected=official.get("planned"),
         found=found,
-        samples=samples,
-        rejects=rejects,
-        bytes=size,
+        samples=info.samples if info is not None else None,
+        rejects=info.rejects if info is not None else None,
+        bytes=sum(path.stat().st_size for path in folder.iterdir() if path.is_file()) if stores else None,
+        stores=tuple(one for one, _ in stores),
         protocols=protocols,
         **said,
     )
+
+
+def _here(info: DatasetInfo, official: Mapping[str, Any]) -> str:
+    """Whether a store holds all of its set: neither a limit, a shard nor missing files leave anything out."""
+    if info.origin.synthetic:
+        return "made up"
+    fewer = info.origin.planned < official.get("planned", 0)
+    more = info.rejects > official.get("rejects", info.samples)  # such as names in a list, without a file
+    return "part" if info.origin.limit or info.origin.shard or fewer or more else "yes"
 
 
 def _table(path: Path) -> dict[str, Any]:

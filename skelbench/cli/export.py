@@ -25,8 +25,8 @@ Examples:
 @click.option(
     "--prepare", multiple=True, metavar="STEP", help="Of ctrgcn and stgcn: a step or list; repeat.  [default: by-id]"
 )
-@click.option("--frames", type=click.IntRange(1, 100_000), default=300, show_default=True, help="Of their clips.")
-@click.option("--persons", type=click.IntRange(1, 100), default=2, show_default=True, help="Of their clips.")
+@click.option("--frames", type=click.IntRange(1, 100_000), help="Of their clips.  [default: 300]")
+@click.option("--persons", type=click.IntRange(1, 100), help="Of their clips.  [default: 2]")
 @overwrite_option
 @json_option
 def command(store: Path, form: str, prepare: tuple[str, ...], overwrite: str, as_json: bool, **given: object) -> None:
@@ -41,7 +41,7 @@ def command(store: Path, form: str, prepare: tuple[str, ...], overwrite: str, as
 
     folder = store_path(str(store))
     again = overwrite == "always"
-    asked = Request(folder, form, prepare=prepare or ("by-id",), overwrite=again, **given)  # type: ignore[arg-type] # click's
+    asked = Request(folder, form, prepare=prepare, overwrite=again, **given)  # type: ignore[arg-type] # click's
     done = export(asked)
     if as_json:
         output.emit({"out": str(done.out), "bytes": done.bytes, "said": list(done.said)})

@@ -76,6 +76,8 @@ def _show_desk(rows: list[dict[str, Any]]) -> None:
     output.table(shown, shown[0])
     for row in rows:
         click.echo(f"\n{row['name']}: {row['licence']}")
+        if row["stores"] and list(row["stores"]) != [row["name"]]:
+            click.echo(f"  stores here: {', '.join(row['stores'])}")
         if row["here"] not in ("yes", "part"):
             click.echo(f"  get it: {row['obtain']}\n  convert: {row['raw']}")
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from skelbench.errors import UsageError
 from skelbench.export.job import Job
 from skelbench.formats import plain_pickle_out
 from skelbench.split import Split
@@ -43,11 +42,11 @@ def write_npz(job: Job) -> None:
         job: Its first protocol is written; labels are the protocol's.
 
     Raises:
-        UsageError: If the store has no protocol, or its target is not one class a sample.
+        UsageError: If the store has no protocol of one class a sample.
 
     Source: Uason-Chen/CTR-GCN, feeders/feeder_ntu.py.
     """
-    split, lost = _single(job), _Lost()
+    split, lost = _split(job), _Lost()
     values = job.persons * len(job.layout.joints) * len(job.store.card.channels)
     with zipfile.ZipFile(job.out, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for part, places in (("train", split.train), ("test", split.test)):
@@ -70,11 +69,11 @@ def write_pairs(job: Job) -> None:
         job: Its first protocol is written, the test part as `val`; labels are the protocol's.
 
     Raises:
-        UsageError: If the store has no protocol, or its target is not one class a sample.
+        UsageError: If the store has no protocol of one class a sample.
 
     Source: yysijie/st-gcn, feeder/feeder.py; lshiwjx/2s-AGCN, feeders/feeder.py.
     """
-    split, lost = _single(job), _Lost()
+    split, lost = _split(job), _Lost()
     shape = len(job.store.card.channels), job.frames, len(job.layout.joints), job.persons
     job.out.mkdir()
     for part, places in (("train", split.train), ("val", split.test)):
@@ -97,11 +96,13 @@ def write_pairs(job: Job) -> None:
     )
 
 
-def _single(job: Job) -> Split:
-    """The split to write, if it predicts one class a sample."""
+def _split(job: Job) -> Split:
+    """The split to write; what was said of other protocols does not matter here."""
     split = job.only_split()
-    if job.store.card.targets[split.target].kind != "single":
-        raise UsageError(f"'{split.target}' is not one class a sample, which is all that this form can say.")
+    if not job.asked:
+        job.said.clear()
+    if job.store.card.score:
+        job.said.append(f"The score is not written; channels: {', '.join(job.store.card.channels)}.")
     return split
 
 

@@ -23,12 +23,8 @@ class Job:
     steps: tuple[str, ...]  # prepare list of the forms that hold blocks
     frames: int  # length of blocks
     persons: int  # places in blocks
+    asked: bool = False  # whether the user named the one protocol
     said: list[str] = field(default_factory=list)  # what a reader of the result must know
-
-    @property
-    def target(self) -> str:
-        """The label that is exported: the card's first."""
-        return next(iter(self.store.card.targets))
 
     @property
     def layout(self) -> Layout:
@@ -36,14 +32,31 @@ class Job:
         return prepared_layout(self.steps, self.store.card.layout)
 
     def only_split(self) -> Split:
-        """The one split of forms that hold one.
+        """The one split of forms that hold one, of one class a sample: the first such, unless the user names one.
 
         Raises:
             UsageError: If the store has none.
         """
-        if not self.splits:
-            raise UsageError(f"'{self.store.info.name}' has no protocol, and this form needs two parts.")
-        return next(iter(self.splits.values()))
+        fit = [split for split in self.splits.values() if self.is_single(split.target)]
+        if not fit:
+            raise UsageError(self.refusal())
+        return fit[0]
+
+    def is_single(self, target: str) -> bool:
+        """Whether a label is one class a sample, which is all that the forms of training code can say."""
+        return self.store.card.targets[target].kind == "single"
+
+    def refusal(self) -> str:
+        """Why a form of one class a sample and two parts cannot hold this store, and what to do."""
+        name = self.store.info.name
+        if self.splits:
+            target = next(iter(self.splits.values())).target
+            why = f"'{target}' is not one class a sample, which is all that this form can say."
+        elif self.said:
+            why = f"No protocol of '{name}' can be written, and this form needs two parts. {' '.join(self.said[:2])}"
+        else:
+            why = f"'{name}' has no protocol, and this form needs two parts."
+        return f"{why} `--to parquet` and `--to hf` hold every set."
 
     def blocks(self, places: Sequence[int], cut: Callable[[int, int], None]) -> Iterator[np.ndarray]:
         """Samples as blocks: frames, persons, joints, channels; float32, what is missing is 0.
@@ -81,7 +94,9 @@ def splits_of(store: Store, protocol: str | None) -> tuple[dict[str, Split], lis
         SplitError: If the one that was asked for does not hold on this store.
     """
     if protocol is not None:
-        return {protocol: resolve(store, protocol)}, []
+        split = resolve(store, protocol)
+        folds = [f"The test part is fold 1 of {split.folds} of '{protocol}'."] if split.folds else []
+        return {protocol: split}, folds
     try:
         known = store_protocols(store)
     except UsageError:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from skelbench.figures.draw import FORMS, Drawn
 from skelbench.figures.style import BLUE, GREY, ORANGE, drawing, image, panels, short, title
@@ -37,6 +38,8 @@ def draw_contents(name: str, lengths: np.ndarray, found: Mapping[str, Any], out:
             rows = [row for row in found["class_balance"] if row["target"] == target]
             if len(rows) <= _MOST:
                 figures[f"classes-{target}"] = classes(name, target, rows)
+                if any(row["missing"] for row in rows):
+                    figures[f"missing-{target}"] = missing_in_classes(name, target, rows)
         for what, figure in figures.items():
             for form in FORMS:
                 made.append(out / f"{name}-{what}.{form}")
@@ -54,6 +57,7 @@ def overview(name: str, lengths: np.ndarray, found: Mapping[str, Any]) -> Figure
         "frames" if lengths.max(initial=0) <= top else f"frames ({lengths.max():,} at most; the tail is cut)"
     )
     first.set_ylabel("samples")
+    first.yaxis.set_major_locator(MaxNLocator(integer=True))
     title(first, "Lengths of samples", f"{name}, {len(lengths):,} samples")
     rows = found["persons_per_frame"]
     _shares(second, [str(row["persons"]) for row in rows], rows, BLUE)
@@ -95,6 +99,17 @@ def classes(name: str, target: str, rows: Sequence[Mapping[str, Any]]) -> Figure
     _bars(axes, [short(row["class"], 40) for row in rows], [float(row["samples"]) for row in rows], BLUE)
     axes.set_xlabel("samples")
     title(axes, f"Classes of '{short(target, 30)}'", name)
+    return figure
+
+
+def missing_in_classes(name: str, target: str, rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """How much of the people is missing in the samples of each class, in label order."""
+    figure, (axes,) = panels(_WIDTH / 2, max(len(rows), 3) * _ROW)
+    shares = [100.0 * (row["missing"] or 0) for row in rows]
+    _bars(axes, [short(row["class"], 40) for row in rows], shares, ORANGE)
+    axes.set_xlabel("joints missing, %")
+    axes.set_xlim(0, max(*shares, 1.0))
+    title(axes, f"Missing joints by classes of '{short(target, 30)}'", name)
     return figure
 
 

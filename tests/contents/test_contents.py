@@ -135,7 +135,7 @@ def test_info_says_and_draws_what_a_store_holds(store: Store, tmp_path: Path) ->
     out = tmp_path / "drawn"
     drawn = run.invoke(cli, ["info", str(store.path), "--figures", "--out", str(out)])
     assert drawn.exit_code == 0, drawn.output
-    stems = {"few-contents", "few-missing", "few-classes-label"}
+    stems = {"few-contents", "few-missing", "few-classes-label", "few-missing-label"}
     assert {path.name for path in out.iterdir()} == {f"{stem}.{form}" for stem in stems for form in ("png", "svg")}
     first = (out / "few-contents.png").read_bytes()
     run.invoke(cli, ["info", str(store.path), "--figures", "--out", str(out)])

@@ -9,7 +9,8 @@ from click.testing import CliRunner
 from skelbench import registry
 from skelbench.cli import cli
 from skelbench.convert import Request, convert
-from skelbench.desk import desk
+from skelbench.desk import _here, desk
+from skelbench.store.schema import read_info
 from skelbench.synthetic.raw import write_raw
 
 
@@ -46,6 +47,28 @@ def test_recordings_of_which_some_are_missing_are_a_part(raw: Path, tmp_path: Pa
     (raw / "SYNTHETIC.json").unlink()
     convert(Request("nw_ucla", (raw,), tmp_path / "data/nw_ucla"))
     assert [entry.here for entry in desk() if entry.here] == ["part"]
+
+
+def test_names_without_files_are_a_part_too(raw: Path, tmp_path: Path) -> None:
+    (raw / "SYNTHETIC.json").unlink()
+    next(path for path in sorted(raw.rglob("*.json"))).write_text("{")
+    report = convert(Request("nw_ucla", (raw,), tmp_path / "data/nw_ucla"))
+    info = read_info(report.store)
+    assert info.rejects == 1
+    assert _here(info, {"planned": info.origin.planned, "rejects": 1}) == "yes"
+    assert _here(info, {"planned": info.origin.planned, "rejects": 0}) == "part"
+
+
+def test_several_stores_of_one_set_are_named_and_the_set_s_own_is_told_of(raw: Path, tmp_path: Path) -> None:
+    convert(Request("nw_ucla", (raw,), tmp_path / "data/nw_ucla.1-of-2", shard=(1, 2)))
+    convert(Request("nw_ucla", (raw,), tmp_path / "data/few", limit=2))
+    (entry,) = (entry for entry in desk() if entry.stores)
+    assert (entry.name, entry.stores, entry.samples) == ("nw_ucla", ("few", "nw_ucla.1-of-2"), 2)
+    convert(Request("nw_ucla", (raw,), tmp_path / "data/nw_ucla"))
+    (entry,) = (entry for entry in desk() if entry.stores)
+    assert (entry.stores, entry.samples) == (("nw_ucla", "few", "nw_ucla.1-of-2"), 6)
+    said = CliRunner().invoke(cli, ["list", "datasets"]).output
+    assert "  stores here: nw_ucla, few, nw_ucla.1-of-2" in said
 
 
 def test_raw_files_are_found_where_one_looks(raw: Path) -> None:

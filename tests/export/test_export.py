@@ -1,9 +1,13 @@
 """Exports hold what the store holds, and come back as they went out."""
 
 import json
+import os
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,8 +19,11 @@ from skelbench.convert import Request as Conversion
 from skelbench.convert import convert
 from skelbench.errors import UsageError
 from skelbench.export import FORMS, Request, export
+from skelbench.export.forms import Form
+from skelbench.export.job import Job
 from skelbench.export.tables import sample_of
 from skelbench.sample import Sample, same
+from skelbench.split import resolve
 from skelbench.store.reader import Store, open_store
 from skelbench.synthetic.raw import write_raw
 
@@ -32,6 +39,136 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         convert(Conversion(converter=name, raw=(folder / "raw",), out=folder / name, workers=1))
         made[name] = folder / name
     return made
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set of several classes a sample."""
+    folder = tmp_path_factory.mktemp("squat")
+    write_raw("squat", folder / "raw", samples=8, seed=0, archive=False, defects=False)
+    convert(Conversion(converter="squat", raw=(folder / "raw",), out=folder / "squat", workers=1))
+    return folder / "squat"
+
+
+@pytest.fixture(scope="module")
+def parted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Sets whose protocols ask for several labels, or count the classes in an order of their own."""
+    made = {}
+    for name in ("ui_prmd", "smarthome", "kinetics_skeleton"):
+        folder = tmp_path_factory.mktemp(name)
+        write_raw(name, folder / "raw", samples=64, seed=0, archive=False, defects=False)
+        convert(Conversion(converter=name, raw=(folder / "raw",), out=folder / name, workers=1))
+        made[name] = folder / name
+    return made
+
+
+def pickled(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        return dict(pickle.load(file))
+
+
+def test_annotations_of_a_protocol_have_the_label_that_it_asks_for(parted: dict[str, Path], tmp_path: Path) -> None:
+    store = open_store(parted["ui_prmd"])
+    done = export(Request(parted["ui_prmd"], "pyskl", out=tmp_path / "a.pkl", protocol="correct"))
+    for entry in pickled(done.out)["annotations"]:
+        assert entry["label"] == store[entry["frame_dir"]].targets["correct"]
+    whole = export(Request(parted["ui_prmd"], "pyskl", out=tmp_path / "b.pkl"))
+    assert "The protocol 'correct' asks for 'correct', not 'movement', and is left out." in whole.said
+    assert not any(name.startswith("correct") for name in pickled(whole.out)["split"])
+
+
+def test_annotations_of_a_protocol_count_classes_as_it_does(parted: dict[str, Path], tmp_path: Path) -> None:
+    store = open_store(parted["smarthome"])
+    split = resolve(store, "cv2")
+    done = export(Request(parted["smarthome"], "pyskl", out=tmp_path / "a.pkl", protocol="cv2"))
+    found = pickled(done.out)
+    assert sorted(found["split"]["train"] + found["split"]["val"]) == [one["frame_dir"] for one in found["annotations"]]
+    for entry in found["annotations"]:
+        label = store[entry["frame_dir"]].targets["label"]
+        assert split.classes[entry["label"]] == store.card.targets["label"].classes[label]
+    said = export(Request(parted["smarthome"], "pyskl", out=tmp_path / "b.pkl")).said
+    assert any(line.endswith("--protocol cv2 writes those.") for line in said)
+
+
+def test_shares_of_an_image_lie_in_an_image_of_one_by_one(parted: dict[str, Path], tmp_path: Path) -> None:
+    done = export(Request(parted["kinetics_skeleton"], "pyskl", out=tmp_path / "a.pkl"))
+    entries = pickled(done.out)["annotations"]
+    assert {entry["img_shape"] for entry in entries} == {(1, 1)}
+    assert all("keypoint_score" in entry for entry in entries)
+    blocks = export(Request(parted["kinetics_skeleton"], "stgcn", out=tmp_path / "b", persons=5))
+    assert "The score is not written; channels: u, v." in blocks.said
+    assert np.load(blocks.out / "val_data_joint.npy", mmap_mode="r").shape[1:] == (2, 300, 18, 5)
+
+
+@pytest.mark.parametrize("form", ["pyskl", "ctrgcn", "stgcn"])
+def test_several_classes_a_sample_are_refused_with_the_forms_that_hold_them(
+    several: Path, tmp_path: Path, form: str
+) -> None:
+    words = r"'defects' is not one class a sample, .* `--to parquet` and `--to hf` hold every set"
+    with pytest.raises(UsageError, match=words):
+        export(Request(several, form, out=tmp_path / "x"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_several_classes_come_back_from_rows(several: Path, tmp_path: Path) -> None:
+    store = open_store(several)
+    done = export(Request(several, "parquet", out=tmp_path / "a.parquet"))
+    rows = pd.read_parquet(done.out).to_dict("records")
+    assert all(same(sample_of(row, store.card), one) for row, one in zip(rows, store, strict=True))
+    assert (export(Request(several, "hf", out=tmp_path / "hub")).out / "croissant.json").is_file()
+
+
+def test_a_store_on_which_no_protocol_holds_is_refused_with_the_reason(
+    several: Path, parted: dict[str, Path], tmp_path: Path
+) -> None:
+    raw = parted["ui_prmd"].parent / "raw"
+    convert(Conversion(converter="ui_prmd", raw=(raw,), out=tmp_path / "one", limit=1, workers=1))
+    with pytest.raises(UsageError, match=r"No protocol of 'ui_prmd' can be written, .* does not hold on this store"):
+        export(Request(tmp_path / "one", "ctrgcn", out=tmp_path / "x"))
+
+
+@pytest.mark.parametrize("option", [{"prepare": ("by-id",)}, {"frames": 10}, {"persons": 3}])
+def test_what_a_form_would_not_heed_is_refused(stores: dict[str, Path], tmp_path: Path, option: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=f"--{next(iter(option))}: only ctrgcn and stgcn hold prepared blocks"):
+        export(Request(stores["pyskl"], "hf", out=tmp_path / "x", **option))
+
+
+def test_an_export_that_is_stopped_leaves_nothing(
+    stores: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for form in FORMS:
+        before = FORMS[form]
+
+        def write(job: Job, before: Form = before) -> None:
+            before.write(job)  # all is written, and under its temporary name
+            raise KeyboardInterrupt
+
+        monkeypatch.setitem(FORMS, form, replace(before, write=write))  # type: ignore[arg-type]
+        with pytest.raises(KeyboardInterrupt):
+            export(Request(stores["pyskl"], form, out=tmp_path / "a"))
+        assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_of_other_things_is_never_replaced(stores: dict[str, Path], tmp_path: Path) -> None:
+    for form in FORMS:
+        with pytest.raises(UsageError, match=r"holds other things, such as dataset\.json, .* not even with"):
+            export(Request(stores["pyskl"], form, out=stores["pyskl"], overwrite=True))
+    assert len(open_store(stores["pyskl"])) == 16
+    (tmp_path / "mine/data").mkdir(parents=True)
+    with pytest.raises(UsageError, match="holds other things, such as data,"):
+        export(Request(stores["pyskl"], "hf", out=tmp_path / "mine", overwrite=True))
+
+
+def test_what_a_killed_export_left_is_cleared_away_and_that_of_a_living_one_is_not(
+    stores: dict[str, Path], tmp_path: Path
+) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (tmp_path / f".a.parquet.partial-{dead.pid}").touch()
+    living = tmp_path / f".a.parquet.partial-{os.getppid()}"
+    living.touch()
+    export(Request(stores["pyskl"], "parquet", out=tmp_path / "a.parquet"))
+    assert {path.name for path in tmp_path.iterdir()} == {"a.parquet", living.name}
 
 
 def again(converter: str, raw: Path, folder: Path, *, card: Path | None = None) -> Store:
