@@ -136,9 +136,9 @@ def _videos(raw: RawSource, path: str, card: Card) -> Mapping[str, Video]:
     table = TABLES.fullmatch(names.file_name(path))
     classes, where = len(card.targets["label"].classes), raw.where(path)
     if table is None:
-        return raw.once(path, lambda data: intervals.annotations(data, classes, where))
+        return raw.once(path, partial(intervals.annotations, classes=classes, where=where))
     subset = intervals.SUBSETS[table["part"] == "test"]
-    return raw.once(path, lambda data: _table(data, subset, classes, where))
+    return raw.once(path, partial(_table, subset=subset, classes=classes, where=where))
 
 
 def _table(data: bytes, subset: str, classes: int, where: str) -> Mapping[str, Video]:

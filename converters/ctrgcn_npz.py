@@ -118,16 +118,16 @@ def settle(sample: Sample, card: Card) -> Sample:
 def _parts(raw: RawSource, path: str) -> dict[str, _Part]:
     """Both parts of a file, parsed once a process."""
     where = raw.where(path)
-
-    def parse(data: bytes) -> dict[str, _Part]:
-        """Parse it; what is stored unpacked is not copied."""
-        arrays = numpy_files.npz(data, where, inflated=max(1 << 26, _RATIO * len(data)))
-        return {part: _part(arrays, part, where) for part in PARTS if f"x_{part}" in arrays}
-
-    found = raw.once(path, parse)
+    found = raw.once_mapped(path, partial(_parse, where=where))
     if not found:
         raise RawFormatError(f"{where}: holds neither 'x_train' nor 'x_test'; is it a file of CTR-GCN?")
     return found
+
+
+def _parse(data: memoryview, where: str) -> dict[str, _Part]:
+    """Parse a file; what is stored unpacked is not copied."""
+    arrays = numpy_files.npz(data, where, inflated=max(1 << 26, _RATIO * len(data)))
+    return {part: _part(arrays, part, where) for part in PARTS if f"x_{part}" in arrays}
 
 
 def _part(arrays: Mapping[str, np.ndarray], part: str, where: str) -> _Part:

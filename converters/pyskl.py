@@ -130,11 +130,11 @@ def _file(raw: RawSource, path: str, *, card: Card) -> _Listed:
 
 def _annotations(raw: RawSource, path: str) -> pyskl.Annotations:
     """A pickle of annotations under their file names, parsed once a process."""
+    return raw.once(path, partial(_parsed, where=raw.where(path)))
 
-    def parse(data: bytes) -> pyskl.Annotations:
-        """Parse it."""
-        found = pyskl.parse(data, raw.where(path))
-        by_name = {names.file_name(name): entry for name, entry in reversed(found.entries)}
-        return replace(found, by_name=by_name)
 
-    return raw.once(path, parse)
+def _parsed(data: bytes, where: str) -> pyskl.Annotations:
+    """Parse a pickle."""
+    found = pyskl.parse(data, where)
+    by_name = {names.file_name(name): entry for name, entry in reversed(found.entries)}
+    return replace(found, by_name=by_name)

@@ -133,18 +133,17 @@ def settle(sample: Sample, card: Card) -> Sample:
 
 def _clips(raw: RawSource, path: str) -> np.ndarray:
     """All clips of a file: clips, channels, frames, joints, persons."""
-    where = raw.where(path)
+    return raw.once_mapped(path, partial(_parse_clips, where=raw.where(path)))
 
-    def parse(data: bytes) -> np.ndarray:
-        """Parse it; the array is a view of the bytes."""
-        found = numpy_files.npy(data, where)
-        if found.ndim != 5 or found.dtype.kind != "f" or not all(found.shape[1:]):
-            raise RawFormatError(
-                f"{where}: {found.dtype} {found.shape}, expected clips x channels x frames x joints x persons."
-            )
-        return found
 
-    return raw.once(path, parse)
+def _parse_clips(data: memoryview, where: str) -> np.ndarray:
+    """Parse a file of clips; the array is a view of the bytes."""
+    found = numpy_files.npy(data, where)
+    if found.ndim != 5 or found.dtype.kind != "f" or not all(found.shape[1:]):
+        raise RawFormatError(
+            f"{where}: {found.dtype} {found.shape}, expected clips x channels x frames x joints x persons."
+        )
+    return found
 
 
 def _part(path: str) -> str:

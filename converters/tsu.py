@@ -148,7 +148,7 @@ def _between(start: Number, end: Number) -> tuple[int, int]:
 def _videos(raw: RawSource, path: str, card: Card) -> Mapping[str, Video]:
     """The annotations of a file of all videos."""
     classes = len(card.targets["label"].classes)
-    return raw.once(path, lambda data: intervals.annotations(data, classes, raw.where(path)))
+    return raw.once(path, partial(intervals.annotations, classes=classes, where=raw.where(path)))
 
 
 def _annotated(raw: RawSource, name: str, paths: Sequence[str], card: Card) -> Video | None:

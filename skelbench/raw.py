@@ -61,3 +61,6 @@ class RawSource(Protocol):
 
     def once(self, path: str, parse: Callable[[bytes], Parsed]) -> Parsed:
         """Parse a shared member, such as a label list, once in each process."""
+
+    def once_mapped(self, path: str, parse: Callable[[memoryview], Parsed]) -> Parsed:
+        """The same of a large one, whose bytes need not be in memory: what `parse` makes may be views of them."""

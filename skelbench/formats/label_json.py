@@ -5,6 +5,7 @@ import re
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from skelbench.errors import RawFormatError
 from skelbench.formats import strict_json
@@ -60,7 +61,8 @@ def read(raw: RawSource, prefix: str) -> dict[str, Labels]:
     Raises:
         RawFormatError: If one is damaged.
     """
-    return {part: Labels(path, _once(raw, path)) for part, path in find(raw, prefix).items()}
+    found = find(raw, prefix)
+    return {part: Labels(path, raw.once(path, partial(parse, where=raw.where(path)))) for part, path in found.items()}
 
 
 def part_of(path: str, video: str, listed: Mapping[str, Labels]) -> str:
@@ -117,16 +119,6 @@ def plain(data: bytes, where: str) -> bytes:
     if not unpacker.eof:
         raise RawFormatError(f"{where}: the packed file is cut.")
     return found
-
-
-def _once(raw: RawSource, path: str) -> dict[str, Entry]:
-    """A label file, parsed once in a process."""
-
-    def labels(data: bytes) -> dict[str, Entry]:
-        """Parse this member."""
-        return parse(data, raw.where(path))
-
-    return raw.once(path, labels)
 
 
 def _entry(found: object, where: str) -> Entry:

@@ -1,6 +1,7 @@
 """Lists in text files, an entry a line, plain or gzipped."""
 
 import zlib
+from functools import partial
 
 from skelbench.errors import RawFormatError
 from skelbench.raw import RawSource
@@ -21,16 +22,15 @@ def lines(raw: RawSource, path: str) -> tuple[str, ...]:
     Raises:
         RawFormatError: If the member is damaged, no UTF-8, or larger than any list.
     """
-    where = raw.where(path)
+    return raw.once(path, partial(_parse, packed=path.endswith(".gz"), where=raw.where(path)))
 
-    def parse(data: bytes) -> tuple[str, ...]:
-        """Unpack and cut it."""
-        try:
-            plain = zlib.decompressobj(31).decompress(data, _LARGEST + 1) if path.endswith(".gz") else data
-            if len(plain) > _LARGEST:
-                raise RawFormatError(f"{where}: more than {_LARGEST} bytes, expected a list.")
-            return tuple(line.rstrip("\r") for line in plain.decode("utf-8-sig").split("\n"))
-        except (zlib.error, UnicodeDecodeError) as error:
-            raise RawFormatError(f"{where}: no text: {error}.") from error
 
-    return raw.once(path, parse)
+def _parse(data: bytes, packed: bool, where: str) -> tuple[str, ...]:
+    """Unpack and cut a list."""
+    try:
+        plain = zlib.decompressobj(31).decompress(data, _LARGEST + 1) if packed else data
+        if len(plain) > _LARGEST:
+            raise RawFormatError(f"{where}: more than {_LARGEST} bytes, expected a list.")
+        return tuple(line.rstrip("\r") for line in plain.decode("utf-8-sig").split("\n"))
+    except (zlib.error, UnicodeDecodeError) as error:
+        raise RawFormatError(f"{where}: no text: {error}.") from error

@@ -1,6 +1,6 @@
 """Whether two functions do the same: those of a module, and those that a function makes anew at each call.
 
-A converter hands `once` a function that it has just made of what it knows: a closure, a lambda, `functools.partial`.
+A converter hands `once` a function that it has just made of what it knows: `functools.partial`, a lambda, a closure.
 Two such are one function where their code is one, and all that they are bound to is.
 """
 

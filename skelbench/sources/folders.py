@@ -1,5 +1,6 @@
 """Files of a folder: their list and their bytes. Links are the user's own and are followed."""
 
+import mmap
 import os
 import stat
 from collections.abc import Iterable
@@ -74,6 +75,19 @@ def read_file(path: str, size: int) -> bytes:
     if len(data) != size:
         raise RawFormatError(f"has changed since it was listed with {size} bytes. Repeat the command.")
     return data
+
+
+def map_file(path: str, size: int) -> memoryview:
+    """Map a file that was listed with a size, above 0, into memory, of which the system holds what is looked at.
+
+    Raises:
+        RawFormatError: If it has another size now.
+        OSError: If it cannot be read.
+    """
+    with open(path, "rb") as file:  # noqa: PTH123 - as above
+        if os.fstat(file.fileno()).st_size != size:
+            raise RawFormatError(f"has changed since it was listed with {size} bytes. Repeat the command.")
+        return memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ))
 
 
 def _sort_in(

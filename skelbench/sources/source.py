@@ -23,12 +23,13 @@ from typing import Literal, TypeAlias, TypeVar, cast
 
 from skelbench.errors import RawFormatError, UsageError
 from skelbench.sources.alike import alike
-from skelbench.sources.folders import FileMember, list_folder, read_file
+from skelbench.sources.folders import FileMember, list_folder, map_file, read_file
 from skelbench.sources.tars import TarMember, is_packed, list_tar, read_tar, unpack_tar
 from skelbench.sources.zips import ZipMember, list_zip, read_zip
 from skelbench.workspace import expanded
 
 Parsed = TypeVar("Parsed")
+Data = TypeVar("Data", bytes, memoryview)
 Kind: TypeAlias = Literal["file", "folder", "zip", "tar"]
 
 _FORMS = 4  # functions that parse one member, of which the results are kept
@@ -78,7 +79,7 @@ class Source:
         self._entries = entries
         self._max_file = max_file
         self._known: dict[str, str] = {}  # digests of what `once` has parsed
-        self._parsed: dict[str, list[tuple[Callable[[bytes], object], object]]] = {}  # by member, the last few
+        self._parsed: dict[str, list[tuple[object, object]]] = {}  # by member, the last few functions and results
 
     def __getstate__(self) -> dict[str, object]:
         """What another process needs: not what `once` has parsed here, nor the functions that did."""
@@ -132,12 +133,32 @@ class Source:
         Raises:
             RawFormatError: As `read`, and what `parse` raised, at the second asking too.
         """
+        return self._once(path, parse, self.read)
+
+    def once_mapped(self, path: str, parse: Callable[[memoryview], Parsed]) -> Parsed:
+        """Parse a large shared member as `once` does, without having its bytes in memory where it is a plain file.
+
+        Args:
+            path: A member.
+            parse: As of `once`; what it makes may be views of the bytes, which then stay mapped. The file must not be
+                cut while they are used: systems end a process that looks behind the end of a file.
+
+        Returns:
+            As `once`.
+
+        Raises:
+            RawFormatError: As `once`.
+        """
+        return self._once(path, parse, self._map)
+
+    def _once(self, path: str, parse: Callable[[Data], Parsed], read: Callable[[str], Data]) -> Parsed:
+        """See `once`."""
         known = self._parsed.setdefault(path, [])
         found = next((found for function, found in known if alike(function, parse)), _NOTHING)
         if found is _NOTHING:
             del known[: 1 - _FORMS]  # before the next is made, since one may fill much of the memory
             try:
-                found = parse(self.read(path))
+                found = parse(read(path))
             except RawFormatError as error:
                 found = error
             known.append((parse, found))
@@ -146,6 +167,20 @@ class Source:
             raise RawFormatError(str(found))
         self.digests[path] = self._known[path]  # whoever uses it depends on it, not only the first
         return cast(Parsed, found)
+
+    def _map(self, path: str) -> memoryview:
+        """A member as a view of its bytes: of a plain file mapped, else in memory; raises like `open`."""
+        holder, member = self._entry(path)
+        if not isinstance(member, FileMember) or not 0 < member.size <= self._max_file:
+            return memoryview(self.read(path))
+        try:
+            data = map_file(_place(holder, member), member.size)
+        except RawFormatError as error:
+            raise RawFormatError(f"{self.where(path)}: {error}") from error
+        except OSError as error:
+            raise RawFormatError(f"{self.where(path)}: cannot be read: {error.strerror or error}.") from error
+        self.digests[path] = hashlib.sha256(data).hexdigest()
+        return data
 
     def unpack(self, folder: Path) -> dict[Path, Path]:
         """Make plain copies of all packed tars, so that their members can be reached directly.
@@ -331,7 +366,12 @@ def _read(holder: Holder, member: Member) -> bytes:
         return read_zip(holder.path, member)
     if isinstance(member, TarMember):
         return read_tar(holder.plain or holder.path, member)
-    return read_file(str(holder.path) if holder.kind == "file" else f"{holder.path}/{member.name}", member.size)
+    return read_file(_place(holder, member), member.size)
+
+
+def _place(holder: Holder, member: FileMember) -> str:
+    """Where a plain file lies on the disk."""
+    return str(holder.path) if holder.kind == "file" else f"{holder.path}/{member.name}"
 
 
 def _joined(label: str, name: str) -> str:

@@ -69,6 +69,10 @@ class InMemory:
         """Parse a member."""
         return parse(self._files[path])
 
+    def once_mapped(self, path: str, parse: Callable[[memoryview], Parsed]) -> Parsed:
+        """Parse a member."""
+        return parse(memoryview(self._files[path]))
+
 
 def twins(
     module: ModuleType, card: Card, *, samples: int, seed: int, defects: bool = False

@@ -187,6 +187,35 @@ def test_of_one_member_only_the_last_few_results_are_kept(pack: Pack) -> None:
     assert calls == [0, 1, 2, 3, 4, 5, 0]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_large_member_is_parsed_from_a_view_of_its_bytes(kind: str, pack: Pack) -> None:
+    source, calls = opened(pack(kind, FILES)), []
+
+    def parse(data: memoryview) -> memoryview:
+        calls.append(1)
+        return data[1:3]
+
+    for name in ("b/two.txt", "empty"):
+        found = source.once_mapped(name, parse)
+        assert source.once_mapped(name, parse) is found
+        assert bytes(found) == FILES[name][1:3]
+        assert source.digests[name] == hashlib.sha256(FILES[name]).hexdigest()
+    assert len(calls) == 2
+
+
+def test_a_view_of_a_file_that_has_changed_or_is_gone_is_refused_by_name(pack: Pack) -> None:
+    folder = pack("folder", FILES)
+    source = opened(folder)
+    (folder / "b" / "two.txt").write_bytes(b"cut")
+    (folder / "a" / "one.txt").unlink()
+    with pytest.raises(RawFormatError, match=r"b/two.txt: has changed since it was listed with 3000 bytes"):
+        source.once_mapped("b/two.txt", bytes)
+    with pytest.raises(RawFormatError, match=r"a/one.txt: cannot be read"):
+        source.once_mapped("a/one.txt", bytes)
+    with pytest.raises(RawFormatError, match="3000 bytes, expected at most 100"):
+        opened(pack("folder", FILES), max_file=100).once_mapped("b/two.txt", bytes)
+
+
 def test_what_was_parsed_does_not_travel_with_a_source(pack: Pack) -> None:
     source = opened(pack("zip", FILES))
     source.once("a/one.txt", lambda data: lambda: data)

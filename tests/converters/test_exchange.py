@@ -2,6 +2,8 @@
 
 import io
 import pickle
+import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from skelbench.errors import RawFormatError
 from skelbench.formats import padded
 from skelbench.raw import RawItem
 from skelbench.sample import Sample
+from skelbench.sources.source import open_source
 from skelbench.synthetic.raw import InMemory
 
 
@@ -218,3 +221,22 @@ def test_a_pickle_may_have_splits_as_tuples_and_no_size_of_the_image() -> None:
     found = read("pyskl", {"ntu.pkl": pickle.dumps({"split": {"xsub_train": ("a",)}, "annotations": [entry]})})
     assert found["a"].meta == {"xsub": "xsub_train", "xview": "", "width": 0, "height": 0}
     assert found["a"].targets == {"label": -1}
+
+
+@pytest.mark.parametrize("name", ["pyskl", "ctrgcn_npz", "stgcn_npy"])
+def test_a_file_of_many_clips_is_read_once(name: str, tmp_path: Path) -> None:
+    entries = [{"frame_dir": str(at), "keypoint": np.ones((1, 2, 17, 2), np.float16)} for at in range(3)]
+    files = {
+        "pyskl": {"a.pkl": pickle.dumps({"annotations": entries})},
+        "ctrgcn_npz": {"a.npz": ctr()},
+        "stgcn_npy": pair(clips(3, 4), ["a", "b", "c"]),
+    }[name]
+    for path, content in files.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_bytes(content)
+    source, plugin = open_source([tmp_path], max_file=1 << 20), registry.find("converters", name)
+    module, card = registry.load(plugin), load_card(plugin.toml)
+    items = list(module.plan(source, card))
+    shutil.rmtree(tmp_path)
+    assert [module.read(source, item, card).sample_id for item in items] == [item.sample_id for item in items]
+    assert len(items) == 3
