@@ -50,6 +50,8 @@ class Synth(BaseModel, frozen=True, extra="forbid"):
     constants: dict[str, int | float | str] = {}  # column -> its one value
     by_label: dict[str, tuple[int | str, ...]] = {}  # name -> one value a class, such as a file's action code; of codes
     # that name more than a class, any number of values: each code is then a label of the twin, and `settle` the classes
+    moves: tuple[tuple[int, ...], ...] = ()  # for each label the motions that it is made of, the same of labels that
+    # share something, such as a defect; empty where every label has a motion of its own
     two_person: tuple[int, ...] = ()  # labels of the classes with two people
     views: dict[str, tuple[float, ...]] = {}  # column -> degrees about the vertical from which each value sees people
     tracked: bool = False  # whether the source gives every person an id
@@ -181,7 +183,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     if first["type"] == "missing":
         return f"the key '{where}' is missing."
     found = repr(first.get("input"))
-    return f"{where or 'it'}: {first['msg']}; found {found[:80]}."
+    wanted = first["msg"].replace("a valid tuple", "a list")  # as TOML calls it
+    return f"{where or 'it'}: {wanted}; found {found[:80]}."
 
 
 def _check_plain(value: object, key: str) -> None:

@@ -247,7 +247,7 @@ def settle(sample: Sample, card: Card) -> Sample:
     values = {name: int(at in wrong) for at, name in enumerate(exercise.conditions)}
     defects = tuple(values.get(name, -1) for name in card.targets["defects"].classes)
     meta = {name: value for name, value in sample.meta.items() if name in card.columns}
-    targets = {"defects": defects, "exercise": place}
+    targets: dict[str, TargetValue] = {"defects": defects, "exercise": place}
     return replace(sample, targets=targets, meta={**meta, **item.meta, "problems": len(wrong)})
 
 

@@ -14,7 +14,7 @@ from skelbench.synthetic.camera import confidence, record, see, visible
 from skelbench.synthetic.cast import Cast, Role, cast, number
 from skelbench.synthetic.defects import spoil
 from skelbench.synthetic.motion import Style, action_of, angles, style_of
-from skelbench.synthetic.untrimmed import script_of
+from skelbench.synthetic.untrimmed import motion, script_of
 
 _SHORTEST, _LONGEST = 1.2, 3.2  # seconds
 _APART = 1.3  # metres between partners
@@ -107,9 +107,13 @@ def _perform(stage: Stage, role: Role) -> tuple[list[Float64[np.ndarray, "frames
     """The people of a take in the room: metres, y up, the floor at 0, one facing z or two each other; no segments."""
     rng = np.random.default_rng(number(stage.cast.seed, "take", role.take, role.label))
     seconds = np.arange(round(rng.uniform(_SHORTEST, _LONGEST) * stage.card.fps)) / stage.card.fps
-    action, subject = action_of(role.label), role.columns.get("subject", role.sample_id)
+    moves = stage.cast.synth.moves[role.label] if stage.cast.synth.moves else (role.label,)
+    action, subject = action_of(moves[0]), role.columns.get("subject", role.sample_id)
     style = style_of(subject)
-    first = _stand(stage.body, angles(action, style, seconds, rng), style)
+    turns = angles(action, style, seconds, rng)
+    for further in moves[1:]:
+        turns = turns + motion(further, style, seconds, number(stage.cast.seed, "move", role.take, further))
+    first = _stand(stage.body, turns, style)
     if role.label not in stage.cast.synth.two_person:
         return [first], ()
     partner = style_of(f"partner of {subject}")

@@ -49,11 +49,11 @@ def script_of(
     partner = np.zeros(frames, bool)
     for start, end, label in segments:
         own = int(rng.integers(1 << 32))
-        first[start:end] += _motion(label, styles[0], seconds[: end - start], own)
+        first[start:end] += motion(label, styles[0], seconds[: end - start], own)
         if label in synth.two_person:
             partner[start:end] = True
             late, share = ((0.0, 1.0), (_LATER, 0.6), (0.0, 0.0))[action_of(label).answer]
-            second[start:end] += share * _motion(label, styles[1], np.maximum(seconds[: end - start] - late, 0), own)
+            second[start:end] += share * motion(label, styles[1], np.maximum(seconds[: end - start] - late, 0), own)
     return Script(first, second, partner, tuple(segments))
 
 
@@ -72,8 +72,18 @@ def _segments(synth: Synth, labels: Sequence[int], fps: float, rng: np.random.Ge
     return found
 
 
-def _motion(label: int, style: Style, seconds: np.ndarray, seed: int) -> Float64[np.ndarray, "frames turns 3"]:
-    """What an action adds to standing still."""
+def motion(label: int, style: Style, seconds: np.ndarray, seed: int) -> Float64[np.ndarray, "frames turns 3"]:
+    """What an action adds to standing still.
+
+    Args:
+        label: Of the action.
+        style: Of who performs it.
+        seconds: Time of each frame, from 0 up.
+        seed: Of what differs from one performance to the next.
+
+    Returns:
+        Radians about x, y and z for each of the body's turns.
+    """
     action = action_of(label)
     moved, still = (
         angles(one, style, seconds, np.random.default_rng(seed)) for one in (action, replace(action, size=0.0))

@@ -210,7 +210,7 @@ def changed_view(**changed: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("found", "words"),
     [
-        (b"", "D04-1-410.json: not JSON"),
+        (b"", "D04-1-410.json: the file is empty"),
         (content(frames=[]), "holds no frame"),
         (content(frames=[1]), "frame 0: an integer, expected an object of views"),
         (content(frames=[{"view1": view("A", 0)}]), "no frame has 'view3'; camera C saw nothing"),

@@ -40,7 +40,7 @@ def of_part(columns: Mapping[str, Any], protocol: dict[str, Any], part: str) -> 
 
 
 @pytest.mark.parametrize("name", sorted(set(registry.names("converters")) & set(registry.names("splits"))))
-@pytest.mark.parametrize(("count", "seed"), [(64, 0), (64, 1), (65, 7), (100, 0), (128, 1), (333, 7), (1000, 0)])
+@pytest.mark.parametrize(("count", "seed"), [(64, 0), (64, 1), (65, 7), (128, 1), (333, 7)])
 def test_every_part_of_every_protocol_has_samples(name: str, count: int, seed: int) -> None:
     card = card_of(name)
     assert card.synth
@@ -82,7 +82,7 @@ def head_of(card: Card, role: Role) -> Sample:
 
 
 @pytest.mark.parametrize("name", ["ntu60", "ntu120", "nw_ucla", "penn_action"])
-@pytest.mark.parametrize("count", [64, 65, 100, 128, 333, 1000])
+@pytest.mark.parametrize("count", [64, 65, 128, 333])
 @pytest.mark.parametrize("seed", [0, 1, 7])
 def test_every_class_is_in_every_part_of_a_protocol_without_narrower_rules(name: str, count: int, seed: int) -> None:
     found = roles(name, count, seed)
@@ -142,3 +142,20 @@ def test_every_combination_comes_once() -> None:
 def test_a_card_without_synth_is_refused() -> None:
     with pytest.raises(UsageError, match=r"The card 'ntu60' has no \[synth\]"):
         cast(card_of("ntu60").model_copy(update={"synth": None}), 1, 0)
+
+
+@pytest.mark.parametrize("name", ["aihub_fitness", "aihub_fitness_3d", "squat", "squat_lifted"])
+def test_what_a_label_moves_says_which_classes_it_has(name: str) -> None:
+    """So several defects at once can be learnt from each alone."""
+    card, module = card_of(name), registry.load(registry.find("converters", name))
+    assert card.synth
+    moves, found = card.synth.moves, cast(card, 500, 0)
+    heads = [settled(module, card, head_of(card, found.role(at * sharing(card.synth)))) for at in found.labels]
+    labels = [np.flatnonzero(np.equal(sample.targets["defects"], 1)).tolist() for sample in heads]
+    assert found.labels == tuple(range(len(moves)))
+    means = {
+        move: set.intersection(*(set(classes) for classes, own in zip(labels, moves, strict=True) if move in own))
+        for move in {move for own in moves for move in own}
+    }
+    for classes, own in zip(labels, moves, strict=True):
+        assert set().union(*(means[move] for move in own)) == set(classes)
