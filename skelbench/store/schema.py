@@ -228,6 +228,11 @@ def parse_info(data: bytes, where: str) -> DatasetInfo:
     return info
 
 
+def in_form(data: bytes) -> bytes:
+    """The same content of a dataset.json as it is written; a store from before a field existed does not get it."""
+    return _text(json.loads(data))
+
+
 def _digest(table: Mapping[str, Any]) -> str:
     """SHA-256 of dataset.json with an empty digest: of what is written, so that a later field changes no old store."""
     return hashlib.sha256(_text({**table, "digest": ""})).hexdigest()

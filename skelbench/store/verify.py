@@ -13,7 +13,7 @@ from skelbench.sample import Sample
 from skelbench.store.check import pose_problem, row_problem, sample_problem, segment_problem
 from skelbench.store.fingerprint import fingerprint, sample_digest
 from skelbench.store.reader import Store
-from skelbench.store.schema import INFO, SAMPLES, SEGMENTS, DatasetInfo, dump_info, read_info
+from skelbench.store.schema import INFO, SAMPLES, SEGMENTS, DatasetInfo, in_form, read_info
 
 _BLOCK = 1 << 20  # bytes read at a time
 _FEW = 200  # samples that are checked by one process
@@ -61,7 +61,7 @@ def _byte_findings(path: Path, info: DatasetInfo, progress: Callable[[int], None
     """Files that are missing, extra, or hold other bytes than were written."""
     data = (path / INFO).read_bytes()
     progress(len(data))
-    if data != dump_info(info):
+    if data != in_form(data):
         yield Finding(INFO, "was changed after it was written: the same content, in another form.")
     for name, digest in sorted(info.files.items()):
         if not (path / name).is_file():

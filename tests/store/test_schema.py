@@ -10,6 +10,7 @@ import pytest
 
 from skelbench.errors import StoreError
 from skelbench.store.schema import INFO, ShardInfo, dump_info, parse_info, read_info
+from skelbench.store.verify import verify_store
 
 
 def test_dataset_json_says_all_of_the_card_and_nothing_of_the_machine(store_path: Path, tmp_path: Path) -> None:
@@ -102,3 +103,5 @@ def test_a_store_written_before_a_field_of_the_card_existed_is_still_whole(store
     text = json.dumps({**table, "digest": ""}, indent=2, ensure_ascii=False) + "\n"
     table["digest"] = hashlib.sha256(text.encode()).hexdigest()
     assert parse_info(json.dumps(table).encode(), "here").card.not_kept == ""
+    (store_path / INFO).write_text(json.dumps(table, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    assert verify_store(store_path) == []
