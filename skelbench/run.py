@@ -67,7 +67,8 @@ def run(request: RunRequest, sink: Sink = lambda progress: None) -> list[RunResu
                 results.append(result)
             except KeyboardInterrupt:
                 standing = read_standing(cell.folder)
-                told = f"stopped after epoch {standing.epoch} of {standing.epochs or sum(cell.plan)}"
+                epochs = standing.epochs or sum(cell.plan)
+                told = f"stopped after epoch {standing.epoch} of {epochs}" if epochs else "stopped"
                 without = " without --overwrite always" if request.overwrite == "always" else ""
                 again = f"the same command{without} goes on from there"
                 results.append(RunResult(cell.name, cell.folder, "partial", f"{told}; {again}"))

@@ -56,7 +56,7 @@ def main() -> None:
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt) as stop:  # click wraps the one into the other
         said = str(stop.__cause__ or stop)  # how far it got, where the verb knows
-        click.echo(said or "Stopped. The same command goes on from what is finished.", err=True)
+        click.echo(said or "Stopped. Give the same command again to go on.", err=True)
         code = INTERRUPTED
     except USAGE as error:
         code = _say(error, 2)
