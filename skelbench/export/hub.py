@@ -200,7 +200,7 @@ def _croissant(job: Job, files: Sequence[Path]) -> dict[str, Any]:
         "name": "rows",
         "encodingFormat": "application/x-parquet",
     }
-    together |= {"containedIn": [{"@id": one["@id"]} for one in objects], "includes": "data/*.parquet"}
+    together |= {"includes": "data/*.parquet"}  # of the folder itself: within a file, readers would look for members
     return {
         "@context": _CONTEXT,
         "@type": "sc:Dataset",

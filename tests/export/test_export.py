@@ -277,6 +277,8 @@ def test_a_folder_for_the_hub_holds_every_sample_once_and_names_its_parts(
     assert "Made up, no recording" in readme
     described = json.loads((done.out / "croissant.json").read_text())
     assert {one["contentUrl"] for one in described["distribution"][:-1]} == {f"data/{file.name}" for file in files}
+    assert described["distribution"][-1]["includes"] == "data/*.parquet"
+    assert "containedIn" not in described["distribution"][-1]  # a reader would look for files within the files
 
 
 def test_hugging_face_opens_the_folder(stores: dict[str, Path], tmp_path: Path) -> None:
@@ -289,7 +291,10 @@ def test_hugging_face_opens_the_folder(stores: dict[str, Path], tmp_path: Path) 
 def test_croissant_validates(stores: dict[str, Path], tmp_path: Path) -> None:
     croissant = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed")
     done = export(Request(stores["pyskl"], "hf", out=tmp_path / "hub"))
-    assert not croissant.Dataset(jsonld=str(done.out / "croissant.json")).metadata.ctx.issues.errors
+    found = croissant.Dataset(jsonld=str(done.out / "croissant.json"))
+    assert not found.metadata.ctx.issues.errors
+    ids = [row["samples/sample_id"].decode() for row in found.records("samples")]
+    assert sorted(ids) == list(open_store(stores["pyskl"]).ids)
 
 
 def test_every_form_is_there_whole_or_not_at_all(stores: dict[str, Path], tmp_path: Path) -> None:
