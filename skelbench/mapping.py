@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -187,12 +187,12 @@ def find_mapping(source: Layout, target: str, variant: str = "") -> JointMapping
         CardError: If there is no such layout, or its file is wrong.
         UsageError: If there is no such mapping, naming the joints that lack.
     """
-    book = _read(target)
+    book = _brought().get(target) or _read(target)
     if variant:
         return _variant(source, book, variant)
     if _same(source, book.layout):
         return identity(source)
-    books = {name: _read(name) for name in layout_names()} | {book.layout.name: book}
+    books = {**_brought(), book.layout.name: book}
     chains = [[identity(source)]]
     for _ in range(_LONGEST):
         chains = [
@@ -217,8 +217,8 @@ def mappings_into(name: str) -> list[JointMapping]:
     Raises:
         CardError: If there is no such layout, or its file is wrong.
     """
-    book = _read(name)
-    return [_written(_read(source).layout, book, book.tables[source]) for source in sorted(book.tables)]
+    book = _brought().get(name) or _read(name)
+    return [_written(_brought()[source].layout, book, book.tables[source]) for source in sorted(book.tables)]
 
 
 def mappings_from(source: Layout) -> list[JointMapping]:
@@ -268,6 +268,19 @@ def _read(target: str) -> _Book:
     return _Book(layout_from(table, path.stem, str(path)), tables, variants, str(path))
 
 
+@cache
+def _brought() -> Mapping[str, _Book]:
+    """The layouts that skelbench brings by name; their files do not change while it runs."""
+    return {name: _read(name) for name in layout_names()}
+
+
+@cache
+def _known(source: Layout, target: str) -> JointMapping:
+    """A mapping between layouts that skelbench brings, as the target's file has it."""
+    book = _brought()[target]
+    return _written(source, book, book.tables[source.name])
+
+
 def _of_tables(value: object) -> bool:
     """Whether something holds tables only."""
     return isinstance(value, dict) and all(isinstance(inner, dict) for inner in value.values())
@@ -302,7 +315,8 @@ def _steps(source: Layout, books: Mapping[str, _Book]) -> Iterator[JointMapping]
     for name in sorted(books):
         book = books[name]
         if source.name in book.tables and (brought or source.name not in books):  # not of another that bears its name
-            yield _written(source, book, book.tables[source.name])
+            known = book is _brought().get(name)
+            yield _known(source, name) if known else _written(source, book, book.tables[source.name])
         elif not brought and set(book.layout.joints) <= set(source.joints):
             yield _written(source, book, {"*": "*"})
 
