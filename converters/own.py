@@ -5,17 +5,23 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
 from skelbench.card import Card
-from skelbench.errors import CardError, RawFormatError, nearest
-from skelbench.formats import names, openpose, own, own_arrays, own_tables
+from skelbench.errors import CardError, RawFormatError
+from skelbench.formats import names, openpose, own, own_arrays, own_segments, own_tables
+from skelbench.protocols import own_protocol
 from skelbench.raw import RawItem, RawSource
 from skelbench.sample import MetaValue, Sample
 
 _TABLES = (".csv", ".tsv", ".parquet")
-Rows = Mapping[str, Mapping[str, object]]  # of a table of samples, by id
+Value = TypeVar("Value")
+Named = Mapping[str, tuple[str, Value]]  # by all spellings of an id: the id as it stands, and what is said of it
+Rows = Named[Mapping[str, object]]  # of a table of samples
+Actions = Named[tuple[own_segments.Action, ...]]  # of a table of segments
+Lists = Mapping[str, Mapping[str, Mapping[str, str]]]  # column of a split -> part -> id -> name of its list
 _DETECTORS = ("openpose", "alphapose", "mmpose", "coco")
 _ENDINGS = {
     "auto": (*_TABLES, ".npy", ".npz", ".json"),
@@ -40,8 +46,11 @@ def plan(raw: RawSource, card: Card) -> Iterator[RawItem]:
         RawFormatError: If a list or table of samples is not what it must be.
     """
     options = own.options_of(card)
+    for name, rule in options.splits.items():
+        own_protocol(card, name, rule)
     lists = _lists(raw, options)
     rows = _labels(raw, options)
+    actions = _segments(raw, card, options)
     found: list[RawItem] = []
     for sample_id, paths, reject in _named(raw, card, options):
         fields, problem = _fields(sample_id, paths, raw, options, rows)
@@ -51,8 +60,12 @@ def plan(raw: RawSource, card: Card) -> Iterator[RawItem]:
             if name in fields and column not in meta:
                 meta |= own.meta_of(fields, _only(card, column), options, sample_id, raw.where(paths[0]))
         found.append(RawItem(sample_id, paths, meta, reject or problem))
-    _check_lists(lists, {item.sample_id for item in found}, raw)
+    if not found:
+        _check_glob(raw, options)
+    known = {item.sample_id for item in found}
+    _check_lists(lists, known)
     yield from found
+    yield from _absent(raw, options, lists, {} if options.labels_by else rows, actions, known)
 
 
 def read(raw: RawSource, item: RawItem, card: Card) -> Sample:
@@ -78,7 +91,14 @@ def read(raw: RawSource, item: RawItem, card: Card) -> Sample:
     parts: dict[str, object] = {name: value for name, value in item.meta.items() if name.startswith(own.SPLIT)}
     fields = own.merged(where, options.constants, known, clip.fields) | parts
     here = where if _one_each(options) else f"{where}, sample '{item.sample_id}'"
-    return own.sample_of(clip, item.sample_id, fields, card, here)
+    segments = None
+    if options.frame_label:
+        segments = own_segments.of_frames(clip, card, options, here)
+    elif options.segments:
+        rows = _row(_segments(raw, card, options), item.sample_id)
+        table = raw.where(_member(raw, options.segments, "segments"))
+        segments = None if rows is None else own_segments.of_actions(rows, clip.n_frames, card, options, table)
+    return own.sample_of(clip, item.sample_id, fields, card, here, segments=segments)
 
 
 def write(sample: Sample, card: Card) -> Iterator[tuple[str, bytes]]:
@@ -135,13 +155,28 @@ def _named(raw: RawSource, card: Card, options: own.Options) -> Iterator[tuple[s
 
 def _files(raw: RawSource, options: own.Options) -> list[str]:
     """The files that hold poses."""
-    others = {options.labels, *(str(name) for rule in options.splits.values() for name in _list_files(rule).values())}
+    lists = (name for rule in options.splits.values() for name in _list_files(rule).values())
+    others = {options.labels, options.segments, *lists}
     found = []
-    for ending in _ENDINGS[options.form]:
+    endings = _ENDINGS[options.form]
+    if options.form == "auto" and {"axes", "array"} & options.model_fields_set:  # of which tables have neither
+        endings = tuple(ending for ending in endings if ending not in _TABLES)
+    for ending in endings:
         found += [path for path in names.members(raw, ending) if path not in others]
     if options.files:
         found = [path for path in found if fnmatchcase(path, options.files)]
     return [path for path in found if names.file_name(path) not in others]
+
+
+def _check_glob(raw: RawSource, options: own.Options) -> None:
+    """Refuse a glob that fits no file of a kind that is read."""
+    endings = _ENDINGS[options.form]
+    some = [path for path in raw.paths if path.lower().endswith(endings)]
+    if options.files and some:
+        raise CardError(
+            f"[options]: 'files' is '{options.files}', which fits none of the {len(some):,} files of "
+            f"{', '.join(endings)}, such as '{some[0]}'."
+        )
 
 
 def _frames(paths: list[str]) -> Iterator[tuple[str, tuple[str, ...], str | None]]:
@@ -172,7 +207,7 @@ def _parser(raw: RawSource, path: str, card: Card, options: own.Options) -> Call
         where, name = raw.where(path), names.file_name(path)
         if name.lower().endswith(_TABLES):
             used = partial(own_tables.columns_used, card=card, options=options, where=where)
-            return own_tables.clips(own_tables.frame_of(data, name, used, where), card, options, where)
+            return own_tables.clips(own_tables.frame_of(data, name, used, where, options), card, options, where)
         return own_arrays.clips(data, name, card, options, where)
 
     return clips_of_own_file
@@ -212,16 +247,18 @@ def _fields(
     paths: tuple[str, ...],
     raw: RawSource,
     options: own.Options,
-    rows: Mapping[str, Mapping[str, object]],
+    rows: Rows,
 ) -> tuple[dict[str, object], str | None]:
     """What path and table of samples say of a sample; and why that does not do, or None."""
     groups = _groups(paths[0], options)
     if options.path and groups is None:
         return {}, f"the name '{paths[0]}' does not fit options.path"
-    if options.labels and sample_id not in rows:
-        return {}, f"'{sample_id}' has no row in {options.labels}. {nearest(sample_id, list(rows)[:200])}"
+    name = (groups or {}).get(options.labels_by, "") if options.labels_by else sample_id
+    row = _row(rows, name)
+    if options.labels and row is None:
+        return {}, f"'{name}' has no row in {options.labels}. {own.near(name, {one for one, _ in rows.values()})}"
     try:
-        return own.merged(sample_id, groups or {}, rows.get(sample_id, {})), None
+        return own.merged(sample_id, groups or {}, row or {}), None
     except RawFormatError as error:
         return {}, str(error)
 
@@ -235,20 +272,68 @@ def _labels(raw: RawSource, options: own.Options) -> Rows:
     def rows_of_own_labels(data: bytes) -> Rows:
         """The rows by id."""
         where = raw.where(path)
-        table = own_tables.frame_of(data, path, lambda header: {}, where)
-        column = next((name for name in (options.id, "id", "sample_id") if name in table), str(table.columns[0]))
+        table = own_tables.frame_of(data, path, lambda header: {}, where, options)
+        likely = (options.labels_by, options.id, "id", "sample_id")
+        column = next((name for name in likely if name in table), str(table.columns[0]))
         if not len(table):
             raise RawFormatError(f"{where}: holds no row, expected one a sample.")
-        ids = table[column].tolist()
+        ids = list(map(own.text_of, table[column]))
         if len(set(ids)) < len(ids):
             twice = next(name for name, count in Counter(ids).items() if count > 1)
             raise RawFormatError(f"{where}: '{twice}' has two rows, expected one a sample.")
         records = table.drop(columns=[column]).to_dict("records")
-        return {
-            name: {str(key): value for key, value in record.items()} for name, record in zip(ids, records, strict=True)
-        }
+        return _spelt(
+            {
+                name: {str(key): value for key, value in record.items()}
+                for name, record in zip(ids, records, strict=True)
+            }
+        )
 
     return raw.once(path, rows_of_own_labels)
+
+
+def _segments(raw: RawSource, card: Card, options: own.Options) -> Actions:
+    """The rows of the table of segments by id."""
+    if not options.segments:
+        return {}
+    path = _member(raw, options.segments, "segments")
+
+    def rows_of_own_segments(data: bytes) -> Actions:
+        """The rows by id."""
+        return _spelt(own_segments.table(data, path, options, raw.where(path)))
+
+    return raw.once(path, rows_of_own_segments)
+
+
+def _absent(
+    raw: RawSource, options: own.Options, lists: Lists, rows: Rows, actions: Actions, known: set[str]
+) -> Iterator[RawItem]:
+    """Ids that a list or table names and no file has, each a reject."""
+    named = {name: options.segments for name, _ in actions.values()} | {
+        name: options.labels for name, _ in rows.values()
+    }
+    for column, parts in lists.items():
+        split = next(name for name in options.splits if own.split_column(name) == column)
+        files = _list_files(options.splits[split])
+        named |= {name: files[part] for part, ids in parts.items() for name in ids.values()}
+    for name, table in sorted(named.items()):
+        if known.isdisjoint(own.spellings(name)):
+            reason = f"'{name}' stands in {table}, and no file of poses has it"
+            yield RawItem(name, (_member(raw, table, "labels"),), {}, reason)
+
+
+def _spelt(rows: Mapping[str, Value]) -> Named[Value]:
+    """What is said of ids, under all their spellings; an id as it stands comes before another's spelling."""
+    found = {name: (name, row) for name, row in rows.items()}
+    for name, row in rows.items():
+        for spelling in own.spellings(name):
+            found.setdefault(spelling, (name, row))
+    return found
+
+
+def _row(rows: Named[Value], name: str) -> Value | None:
+    """What is said of an id; None where nothing is."""
+    return rows[name][1] if name in rows else None
 
 
 def _member(raw: RawSource, name: str, option: str) -> str:
@@ -265,40 +350,38 @@ def _list_files(rule: Mapping[str, object]) -> dict[str, str]:
     return {str(part): str(name) for part, name in found.items()} if isinstance(found, Mapping) else {}
 
 
-def _lists(raw: RawSource, options: own.Options) -> dict[str, dict[str, set[str]]]:
-    """For each split by list files: column -> part -> ids."""
-    found: dict[str, dict[str, set[str]]] = {}
+def _lists(raw: RawSource, options: own.Options) -> Lists:
+    """For each split by list files: column -> part -> ids by all their spellings."""
+    found: dict[str, dict[str, dict[str, str]]] = {}
     for split, rule in options.splits.items():
-        parts: dict[str, set[str]] = {}
+        parts: dict[str, dict[str, str]] = {}
         for part, name in _list_files(rule).items():
             path = _member(raw, name, f"splits.{split}")
-            try:
-                lines = raw.read(path).decode("utf-8-sig").split("\n")
-            except UnicodeDecodeError as error:
-                raise RawFormatError(f"{raw.where(path)}: byte {error.start} is not UTF-8, expected ids.") from error
-            parts[part] = {line.strip() for line in lines if line.strip()}
+            lines = [line.strip() for line in own.decoded(raw.read(path), options, raw.where(path)).split("\n")]
+            ids = {line: line for line in lines if line}
+            parts[part] = ids | {one: line for line in ids for one in own.spellings(line) if one not in ids}
         if parts:
-            both = set.intersection(*parts.values()) if len(parts) > 1 else set()
+            both = set.intersection(*(set(ids.values()) for ids in parts.values())) if len(parts) > 1 else set()
             if both:
                 raise CardError(f"[options]: splits.{split}: '{min(both)}' stands in both lists.")
-            found[own.SPLIT + split.replace("-", "_")] = parts
+            found[own.split_column(split)] = parts
     return found
 
 
-def _parts(sample_id: str, lists: Mapping[str, Mapping[str, set[str]]]) -> dict[str, MetaValue]:
+def _parts(sample_id: str, lists: Lists) -> dict[str, MetaValue]:
     """In which lists a sample stands."""
     return {column: part for column, parts in lists.items() for part, ids in parts.items() if sample_id in ids}
 
 
-def _check_lists(lists: Mapping[str, Mapping[str, set[str]]], known: set[str], raw: RawSource) -> None:
+def _check_lists(lists: Lists, known: set[str]) -> None:
     """Refuse a list of other ids than the samples have."""
     for column, parts in lists.items():
         for part, ids in parts.items():
-            strange = sorted(ids - known)
-            if ids and len(strange) == len(ids):
+            if ids and known.isdisjoint(ids):
+                strange = min(ids.values())
                 raise CardError(
-                    f"[options]: {column.removeprefix(own.SPLIT)}: none of the {len(ids)} ids listed for {part} is a "
-                    f"sample, such as '{strange[0][:60]}'. {nearest(strange[0][:60], sorted(known)[:200])}"
+                    f"[options]: {column.removeprefix(own.SPLIT)}: none of the {len(set(ids.values()))} ids listed for "
+                    f"{part} is a sample, such as '{strange[:60]}'. {own.near(strange[:60], known)}"
                 )
 
 

@@ -12,18 +12,42 @@ from skelbench.formats.own import normal
 WORDS = {
     "id": ("sampleid", "clipid", "videoid", "clip", "video", "sample", "sequence", "sequenceid", "recording",
            "recordingid", "trial", "trialid", "file", "filename", "session", "id", "name"),
-    "label": ("label", "action", "actionlabel", "activity", "class", "classname", "category", "gesture", "exercise",
+    "label": ("label", "labels", "action", "actions", "activity", "activities", "class", "classes", "classname",
+              "actionlabel", "category", "gesture", "exercise",
               "movement", "target", "y"),
     "subject": ("subject", "subjectid", "participant", "participantid", "performer", "actor", "patient", "user",
                 "userid", "personname", "player", "pid"),
     "frame": ("frame", "frameid", "frameindex", "framenumber", "frameno", "framenum", "imageid"),
     "person": ("person", "personid", "personindex", "trackid", "track", "bodyid", "skeletonid", "instanceid"),
-    "joint": ("joint", "jointname", "jointid", "jointindex", "keypoint", "keypointname", "landmark", "landmarkname",
-              "marker", "bodypart", "part"),
+    "joint": ("joint", "jointname", "jointtype", "jointid", "jointindex", "keypoint", "keypointname", "landmark",
+              "landmarkname", "marker", "bodypart", "part"),
     "camera": ("camera", "cameraid", "view", "viewid", "cam"),
     "split": ("split", "part", "subset", "set", "fold", "partition"),
     "score": ("score", "confidence", "conf", "visibility", "likelihood", "c", "s"),
 }  # fmt: skip
+# What else people call the joints of a layout, in its order: those of Microsoft's JointType, for one.
+CALLED = {
+    "kinect_v2": (
+        "SpineBase", "SpineMid", "Neck", "Head", "ShoulderLeft", "ElbowLeft", "WristLeft", "HandLeft", "ShoulderRight",
+        "ElbowRight", "WristRight", "HandRight", "HipLeft", "KneeLeft", "AnkleLeft", "FootLeft", "HipRight",
+        "KneeRight", "AnkleRight", "FootRight", "SpineShoulder", "HandTipLeft", "ThumbLeft", "HandTipRight",
+        "ThumbRight",
+    ),
+    "kinect_v1": (
+        "HipCenter", "Spine", "ShoulderCenter", "Head", "ShoulderLeft", "ElbowLeft", "WristLeft", "HandLeft",
+        "ShoulderRight", "ElbowRight", "WristRight", "HandRight", "HipLeft", "KneeLeft", "AnkleLeft", "FootLeft",
+        "HipRight", "KneeRight", "AnkleRight", "FootRight",
+    ),
+}  # fmt: skip
+# The letters before a number in a file's name, and what is counted there.
+_PREFIXES = {
+    "subject": ("p", "s", "sub", "subj", "subject", "participant", "person", "patient", "vp", "id", "u", "user"),
+    "camera": ("c", "cam", "camera", "view", "v", "k"),
+    "label": ("a", "act", "action", "e", "ex", "exercise", "g", "gesture", "activity", "m", "move", "task"),
+    "repetition": ("r", "rep", "t", "take", "trial", "try", "run", "repetition", "seq"),
+}
+_MADE = {"counted": "[0-9]+", "number": "[0-9]+", "word": "[A-Za-z]+"}
+_TOKEN = re.compile(r"([A-Za-z]{1,12})(\d{1,6})", re.ASCII)
 AXIS = re.compile(r"[xyzuv]", re.IGNORECASE)
 _LAST = re.compile(r"(?P<joint>.*?)(?P<mark>[ _.:-]?)(?P<channel>[xyzuv])", re.IGNORECASE)
 _FIRST = re.compile(r"(?P<channel>[xyzuv])(?P<mark>[ _.:-]?)(?P<joint>.+)", re.IGNORECASE)
@@ -119,3 +143,99 @@ def plain(value: object) -> object:
         return np.array(value, np.float64)
     except (TypeError, ValueError, OverflowError):
         raise RawFormatError("lists are ragged, or hold something else than numbers") from None
+
+
+def path(stems: Sequence[str], ids: Iterable[str] = ()) -> tuple[str, tuple[str, ...], str] | None:
+    """What names of files say where all are made alike of letters and numbers, such as `P03_E2_R1_cam1`.
+
+    Args:
+        stems: Names of files without their ending.
+        ids: Of a table of samples; where these are how all names begin, that part becomes a group of its own.
+
+    Returns:
+        A regular expression, its groups, and the group that the ids are, or an empty text; None where names differ.
+    """
+    parts = [tuple(map(_token, re.split(r"[_-]", stem))) for stem in stems]
+    kinds = {tuple((kind, word if kind == "counted" else "") for kind, word in row) for row in parts}
+    if len(kinds) != 1 or len(made := next(iter(kinds))) < len(("who", "what")) or ("", "") in made:
+        return None
+    groups: list[str] = []
+    tokens: list[str] = []
+    for place, (kind, prefix) in enumerate(made):
+        group = prefix.lower() if kind == "counted" else "repetition" if kind == "number" else "subject"
+        words = {row[place][1] for row in parts}
+        if kind == "word" and (len(words) == 1 or len(words) * 2 > len(parts)):
+            return None  # a word that never changes says nothing, one that always does is the recording's own name
+        if kind == "counted":
+            group = next((name for name, likely in _PREFIXES.items() if group in likely and name not in groups), group)
+        groups.append(group)
+        tokens.append(f"(?P<{group}>{prefix}{_MADE[kind]})")
+    if len(set(groups)) < len(groups):
+        return None
+    known, by = set(ids), ""
+    for count in range(1, len(tokens)):
+        if known and all("_".join(re.split(r"[_-]", stem)[:count]) in known for stem in stems):
+            tokens[:count] = ["(?P<recording>" + "[_-]".join(tokens[:count]) + ")"]
+            by = "recording"
+            break
+    return "[_-]".join(tokens) + "[.][a-z]+$", (*groups, *([by] if by else [])), by
+
+
+def _token(text: str) -> tuple[str, str]:
+    """What a part of a file's name is: counted things, a number, a word, or an empty text; and its letters."""
+    match = _TOKEN.fullmatch(text)
+    if match:
+        return "counted", match[1]
+    return "number" if text.isdecimal() else "word" if text.isalpha() and text.isascii() else "", text
+
+
+def way(value: object) -> tuple[str, object] | None:
+    """The keys that lead through objects to the deepest lists of numbers or of joints, and one joint or pose there.
+
+    Returns:
+        Keys with points between, and what stands there: a list of numbers, or an object of them; None where there is
+        neither.
+    """
+    found: list[tuple[int, list[str], object]] = []
+    _ways(value, [], 0, found)
+    if not found:
+        return None
+    deepest = max(found, key=lambda one: one[0])
+    return ".".join(deepest[1]), deepest[2]
+
+
+def _ways(value: object, keys: list[str], depth: int, found: list[tuple[int, list[str], object]]) -> None:
+    """Collect the ways to numbers; of a list its first entry that is not empty stands for all."""
+    if isinstance(value, list):
+        one = next((entry for entry in value if entry not in (None, [], {})), None)
+        if isinstance(one, (int, float)) and not isinstance(one, bool):
+            if len(value) >= len("xy"):
+                found.append((depth, keys, value))
+        elif one is not None:
+            _ways(one, keys, depth + 1, found)
+    elif isinstance(value, dict):
+        numbers = [key for key, one in value.items() if isinstance(one, (int, float)) and not isinstance(one, bool)]
+        axes = [key for key in numbers if AXIS.fullmatch(normal(key))]
+        if len(axes) >= len("xy"):
+            found.append((depth, keys, value))
+            return
+        for key, one in value.items():
+            if isinstance(one, (list, dict)):
+                _ways(one, [*keys, str(key)], depth, found)
+
+
+def called(joints: Sequence[str]) -> tuple[str, tuple[str, ...]] | None:
+    """A registered layout whose joints have these names elsewhere, and the names in its order."""
+    mine = {normal(joint) for joint in joints}
+    for name, listed in CALLED.items():
+        if {normal(joint) for joint in listed} == mine:
+            return name, listed
+    return None
+
+
+def is_confidence(array: np.ndarray) -> bool:
+    """Whether the last of three channels is a share, the first two are not, so that they lie in an image."""
+    if array.shape[-1] != len("uvc"):
+        return False
+    last, places = array[..., -1][np.isfinite(array[..., -1])], array[..., :-1]
+    return bool(last.size and last.min() >= 0 and last.max() <= 1 and np.nanmax(np.abs(places)) > _METRE)

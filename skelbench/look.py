@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from skelbench import registry
+from skelbench.card_draft import Draft
 from skelbench.convert.planning import load_converter
 from skelbench.convert.workers import read_item
-from skelbench.draft import Draft, draft
+from skelbench.draft import draft
 from skelbench.errors import FINDINGS, USAGE, RawFormatError
 from skelbench.formats import (
     alphapose,
@@ -25,6 +26,7 @@ from skelbench.formats import (
     strict_json,
 )  # fmt: skip
 from skelbench.formats.detections import Detections
+from skelbench.formats.own import Options
 from skelbench.skeletons import layout_names, load_layout
 from skelbench.sources.source import Source, open_source
 
@@ -56,6 +58,7 @@ class Look:
     sets: tuple[Match, ...]  # the likeliest first
     formats: Mapping[str, str]  # of a few members: what they are
     draft: Draft | None  # of unknown data that `convert own` could read
+    undrafted: tuple[str, ...]  # why there is none
 
 
 def look(path: Path) -> Look:
@@ -77,7 +80,9 @@ def look(path: Path) -> Look:
     for ending, paths in _by_ending(data).items():
         for one in paths[:_TRIED]:
             formats[one] = _format(source, one, ending)
-    known = any(not match.problem for match in sets)
+    known = next((match.name for match in sets if not match.problem), "")
+    why = [f"it is {known}, which `skelbench convert {known}` reads"] if known else list[str]()
+    drafted = None if known else draft(source, data, why)
     return Look(
         path=path,
         members=len(source.paths),
@@ -86,7 +91,8 @@ def look(path: Path) -> Look:
         refused=source.refused,
         sets=sets,
         formats=formats,
-        draft=None if known else draft(source, data),
+        draft=drafted,
+        undrafted=() if drafted else tuple(dict.fromkeys(why)),
     )
 
 
@@ -163,7 +169,10 @@ def _array(data: bytes, name: str) -> str:
 
 def _table(data: bytes, name: str) -> str:
     """CSV or Parquet."""
-    table = own_tables.frame_of(data, name, lambda header: {}, name)
+    try:
+        table = own_tables.frame_of(data, name, lambda header: {}, name)
+    except RawFormatError:
+        table = own_tables.frame_of(data, name, lambda header: {}, name, Options(encoding="cp1252"))
     shown = ", ".join(map(str, table.columns[:8])) + (", ..." if len(table.columns) > 8 else "")
     return f"table of {len(table)} rows and {len(table.columns)} columns: {shown}"
 

@@ -1,5 +1,6 @@
 """What protocols of a data set may say: in a file of `splits/`, or in the card of a stranger's own data."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -8,7 +9,8 @@ from skelbench.card import Card, explain
 from skelbench.errors import CardError, nearest
 
 Rule = dict[str, tuple[int | str, ...]]
-ProtocolName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]  # it names folders of runs
+_PROTOCOL = r"^[a-z0-9][a-z0-9._-]*$"
+ProtocolName = Annotated[str, Field(pattern=_PROTOCOL)]  # it names folders of runs
 
 _METRICS = {"single": "top1", "multi": "map", "score": "mae"}  # what ranks boards where nobody says
 
@@ -92,6 +94,7 @@ class OwnSplit(BaseModel, frozen=True, extra="forbid"):
     leave_out: str = ""  # a column: each of its values is scored once
     target: str = ""  # empty for the card's first
     metric: str = ""  # what ranks; empty for the target's usual one
+    frames: bool = False  # untrimmed: whether the classes of every frame are predicted, instead of the whole's
 
     @model_validator(mode="after")
     def _one_way(self) -> "OwnSplit":
@@ -125,6 +128,8 @@ def own_protocol(card: Card, name: str, rule: object) -> ProtocolCard:
         CardError: If the rule does not say what it must, or names what the card lacks.
     """
     where = f"{card.name}: options.splits.{name}"
+    if not re.fullmatch(_PROTOCOL, name):
+        raise CardError(f"{where}: the name of a protocol is of a-z, 0-9, points, dashes and underscores, as 'people'.")
     try:
         own = OwnSplit.model_validate(rule)
     except ValidationError as error:
@@ -140,5 +145,15 @@ def own_protocol(card: Card, name: str, rule: object) -> ProtocolCard:
         parts = {"train": {column: ("train",)}, "test": {column: ("test",)}, "disjoint": ()}
     if own.by or own.leave_out:
         parts = {"folds": Folds(by=column, count=own.folds if own.by else None), "disjoint": (column,)}
-    metric = own.metric or _METRICS[card.targets[target].kind]
-    return ProtocolCard(title=name, source="ours", target=target, metric=metric, **parts)
+    if own.frames and (target != next(iter(card.targets)) or not _of_frames(card)):
+        raise CardError(
+            f"{where}: frames = true needs labels of frames, of the first target: [options] says by 'frame_label' or "
+            "'segments' where they are."
+        )
+    metric = own.metric or ("frame_map" if own.frames else _METRICS[card.targets[target].kind])
+    return ProtocolCard(title=name, source="ours", target=target, metric=metric, frames=own.frames, **parts)
+
+
+def _of_frames(card: Card) -> bool:
+    """Whether the options of a card say what is shown when."""
+    return bool(card.options.get("frame_label") or card.options.get("segments"))

@@ -2,6 +2,7 @@
 
 import ast
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,15 @@ ROOT = Path(__file__).parent.parent
 FLOW = [
     # the ground floor
     "errors toml layouts skeletons mapping sample card registry steps raw workspace limit world norms crew garbage",
+    "protocols",
     "formats",
     "converters",
     "sources",
     "store",
     "convert",
-    "protocols",
-    "guess card_draft draft_arrays",
+    "guess",
+    "card_draft",
+    "draft_arrays",
     "draft",
     "look",
     "split",
@@ -81,9 +84,21 @@ def part_of(path: Path) -> str:
     return "converters" if relative.parts[0] == "converters" else relative.parts[1].removesuffix(".py")
 
 
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def plugins() -> set[str]:
+    """Names of models and methods."""
+    folders = (ROOT / "skelbench" / kind for kind in ("models", "methods"))
+    return {toml.stem for folder in folders for toml in folder.glob("*.toml")}
+
+
 def imports(path: Path) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found |= (
                 {f"{node.module}.{name.name}" for name in node.names} if node.module == "skelbench" else {node.module}
@@ -107,12 +122,7 @@ def test_a_module_imports_only_from_its_left(path: Path) -> None:
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_plug_in_is_imported_statically(path: Path) -> None:
-    plugins = {
-        toml.with_suffix("").name
-        for kind in ("models", "methods")
-        for toml in (ROOT / "skelbench" / kind).glob("*.toml")
-    }
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree(path)):
         names = []
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [f"{node.module}.{name.name}" for name in node.names] + [node.module]
@@ -120,7 +130,9 @@ def test_no_plug_in_is_imported_statically(path: Path) -> None:
             assert not name.startswith("skelbench.converters")
             parts = name.split(".")
             assert not (
-                parts[:2] in (["skelbench", "models"], ["skelbench", "methods"]) and parts[2:3] and parts[2] in plugins
+                parts[:2] in (["skelbench", "models"], ["skelbench", "methods"])
+                and parts[2:3]
+                and parts[2] in plugins()
             )
 
 
@@ -135,13 +147,13 @@ def test_the_listed_packages_are_the_packages_there_are() -> None:
 
 def test_no_function_bears_the_name_of_a_subpackage() -> None:
     subpackages = {path.parent.name for path in (ROOT / "skelbench").glob("*/__init__.py")}
-    tree = ast.parse((ROOT / FACADE).read_text(encoding="utf-8"))
-    assert not subpackages & {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    functions = ast.walk(tree(ROOT / FACADE))
+    assert not subpackages & {node.name for node in functions if isinstance(node, ast.FunctionDef)}
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_functions_are_short_documented_and_take_few_arguments(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree(path)):
         if not isinstance(node, ast.FunctionDef):
             continue
         body = node.body[1:] if ast.get_docstring(node) else node.body

@@ -21,19 +21,6 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 RAW = {"ntu60": "nturgbd_skeletons_s001_to_s017.zip", "nw_ucla": "all_sqe.zip", "penn_action": "labels.zip"}
 FAST = "-o optim.epochs=1 -o data.batch=8"  # of a training: whether it runs, not what it reaches
-MYNET = """
-from torch import nn
-
-
-class Net(nn.Module):
-    def __init__(self, spec, *, width: int = 8) -> None:
-        super().__init__()
-        self.out_channels = width
-        self.conv = nn.Conv2d(spec.channels, width, 1)
-
-    def forward(self, x, slot):
-        return self.conv(x)
-"""
 
 
 def fences(page: Path, language: str) -> list[str]:
@@ -42,25 +29,29 @@ def fences(page: Path, language: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory) -> Path:
-    """Made-up raw data under the names that the documents use."""
+    """Made-up raw data under the names that the documents use, and the stores made from them."""
     folder = tmp_path_factory.mktemp("raw")
-    for name, file in RAW.items():
-        cli.main(["synth", name, "--samples", "72", "--zip", "--out", str(folder / name)], standalone_mode=False)
-        shutil.move(folder / name / f"{name}.zip", folder / file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name, file in RAW.items():
+            cli.main(["synth", name, "--samples", "72", "--zip", "--out", name], standalone_mode=False)
+            shutil.move(folder / name / f"{name}.zip", folder / file)
+            cli.main(["convert", name, "--raw", file], standalone_mode=False)
     return folder
 
 
 @pytest.fixture
 def desk(raw) -> None:
-    """The test's own folder as a reader's: the raw data, the stores, a model of one's own, and the recipes shown."""
+    """The test's own folder as a reader's: the raw data, the stores, and the models, methods and recipes shown."""
     shutil.copytree(raw, ".", dirs_exist_ok=True)
-    Path("mynet.py").write_text(MYNET)
+    for text in fences(ROOT / "CONTRIBUTING.md", "python"):
+        named = re.match(r"# (\w+\.py)\n", text)
+        assert named, text
+        Path(named[1]).write_text(text)
     for text in fences(ROOT / "docs" / "recipes.md", "toml"):
         named = re.match(r"# (\w+\.toml)\n", text)
         assert named, text
         Path(named[1]).write_text(text)
-    for name, file in RAW.items():
-        cli.main(["convert", name, "--raw", file], standalone_mode=False)
 
 
 def test_every_command_in_the_documents_runs(desk, capsys) -> None:

@@ -94,8 +94,8 @@ def _look(path: Path, draft: Path | None, as_json: bool) -> None:
     card = found.draft.toml() if found.draft else ""
     if draft is not None:
         if draft.exists() or not card:
-            why = "is there already" if draft.exists() else "is not written: nothing here that a card could describe"
-            raise UsageError(f"{draft} {why}.")
+            reasons = "; ".join(found.undrafted[:3])
+            raise UsageError(f"{draft} {'is there already' if draft.exists() else f'is not written: {reasons}'}.")
         draft.write_text(card, encoding="utf-8")
     facts: dict[str, Any] = {
         "path": str(path),

@@ -1,5 +1,7 @@
 """A stranger's own data: what a card's `[options]` say of it, and what a clip needs whatever form it has."""
 
+import codecs
+import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,15 +11,17 @@ import numpy as np
 from jaxtyping import Float32, Int64
 from pydantic import BaseModel, Field, ValidationError
 
-from skelbench.card import Card, explain
+from skelbench.card import Card, TargetCard, explain
 from skelbench.errors import CardError, RawFormatError, nearest
-from skelbench.sample import MetaValue, Sample, TargetValue
+from skelbench.sample import MetaValue, Sample, Segment, TargetValue
 
 Form = Literal["auto", "wide", "long", "array", "json", "openpose", "alphapose", "mmpose", "coco"]
 
 SPLIT = "split_"  # begins the columns that say in which list of a split a sample stands
 _MOST_FRAMES = 2_000_000  # of one clip: 18 hours at 30 frames a second
 _MISSING = frozenset({"", "nan", "na", "null", "none"})  # a cell without a value
+_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,6}$", re.ASCII)  # of a file's name
+_NAMED, _COMPARED = 6, 2000  # of many names: how many a message shows, and how many are held against the wrong one
 _WHOLE = re.compile(r"[-+]?\d{1,18}", re.ASCII)
 
 
@@ -36,14 +40,24 @@ class Options(BaseModel, frozen=True, extra="forbid"):
     numbers: tuple[str, ...] = ()  # columns that hold numbers; all others are texts
     constants: dict[str, str | int | float] = {}  # fields that are equal for all samples
     labels: str = ""  # a table with one row a sample; its id stands in a column named as `id`, or in the first
+    labels_by: str = ""  # the group of `path` that names a sample's row there; empty: its id
+    no_label: tuple[str, ...] = ()  # labels that mean none, such as "background"; empty cells always do
+    frame_label: str = ""  # untrimmed: the column or key that holds the label of every frame
+    segments: str = ""  # untrimmed: a table with a row an action: id, start, end, label
+    start: str = "start"  # its column of the first frame
+    end: str = "end"  # and of the last
+    time: Literal["frames", "seconds"] = "frames"  # what start and end are
+    decimal: Literal[".", ","] = "."  # tables of text: the mark before decimals
+    encoding: str = "utf-8"  # of text that is not UTF-8, such as "cp1252"
     frame: str = "frame"  # tables: the number of the frame; where it is not there, rows are frames
     first_frame: int = Field(default=0, ge=0)  # the number of the first frame
     person: str = "person"  # tables: who; where it is not there, nobody has an identity
     joint: str = ""  # long tables: which joint, by its name or its number from 0
     coordinates: str = "{joint}_{channel}"  # wide tables: names of columns, also of {index} and {number} = index + 1
-    score: str = ""  # the same for the confidence, such as "{joint}_score"; long tables: one column
+    score: str = ""  # the same for the confidence, such as "{joint}_score"; long tables: one column; arrays: a key
+    joints: tuple[str, ...] = ()  # what the files call the layout's joints, in its order; empty: as the layout does
     axes: str = "TVC"  # arrays: N samples, M persons, T frames, V joints, C channels; D is V and C in one
-    array: str = ""  # arrays: the key of the poses; empty where there is but one that fits
+    array: str = ""  # arrays: the key of the poses; of JSON keys with points between; empty where only one fits
     missing: Literal["nan", "zero"] = "nan"  # whether a joint with all coordinates 0 is missing too
     splits: dict[str, dict[str, Any]] = {}  # see `skelbench.protocols.OwnSplit`
 
@@ -58,6 +72,8 @@ class Clip:
     score: Float32[np.ndarray, "poses joints"] | None
     n_frames: int
     fields: Mapping[str, object] = field(default_factory=dict)
+    varying: frozenset[str] = frozenset()  # columns that hold several values
+    labelled: tuple[Int64[np.ndarray, " rows"], tuple[object, ...]] | None = None  # frames, and what they show
 
 
 def options_of(card: Card) -> Options:
@@ -87,7 +103,54 @@ def text_of(value: object) -> str:
         value = value.item() if value.size == 1 else value.tolist()
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         return str(int(value))
+    if isinstance(value, (list, tuple)):
+        return ";".join(map(text_of, value))
     return "" if value is None or value != value else str(value).strip()
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Say which of many names was probably meant, and name a few of them."""
+    listed = sorted(known)
+    match = difflib.get_close_matches(name, listed[:_COMPARED], n=1, cutoff=0.5)
+    question = f"Did you mean '{match[0]}'? " if match else ""
+    return f"{question}Known: {', '.join(listed[:_NAMED]) or 'none'}{', ...' if len(listed) > _NAMED else ''}."
+
+
+def split_column(split: str) -> str:
+    """The column that says in which list of a split a sample stands."""
+    return SPLIT + split.replace("-", "_")
+
+
+def joint_names(card: Card, options: Options) -> tuple[str, ...]:
+    """What the files call the joints, in the layout's order."""
+    return options.joints or card.layout.joints
+
+
+def spellings(listed: str) -> tuple[str, ...]:
+    """The ids that a line of a list may mean: as it stands, without the file's ending, without its folder."""
+    name = _ENDING.sub("", listed)
+    return tuple(dict.fromkeys((listed, name, name.rpartition("/")[2], name.replace("/", "__"))))
+
+
+def decoded(data: bytes, options: Options, where: str) -> str:
+    """The text of a file: UTF-8 where it is that, else as `options.encoding` says.
+
+    Raises:
+        RawFormatError: If it is neither.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        place = error.start
+    if normal(options.encoding) != "utf8":
+        try:
+            return data.decode(options.encoding)
+        except UnicodeError as error:
+            raise RawFormatError(f"{where}: is neither UTF-8 nor {options.encoding} (options.encoding).") from error
+    raise RawFormatError(
+        f'{where}: byte {place} is not UTF-8. Save it as UTF-8, or say what it is: options.encoding = "cp1252" '
+        "is what Excel writes in Western Europe."
+    )
 
 
 def merged(where: str, *sources: Mapping[str, object]) -> dict[str, object]:
@@ -106,7 +169,15 @@ def merged(where: str, *sources: Mapping[str, object]) -> dict[str, object]:
     return found
 
 
-def sample_of(clip: Clip, sample_id: str, fields: Mapping[str, object], card: Card, where: str) -> Sample:
+def sample_of(
+    clip: Clip,
+    sample_id: str,
+    fields: Mapping[str, object],
+    card: Card,
+    where: str,
+    *,
+    segments: tuple[Segment, ...] | None = None,
+) -> Sample:
     """Put a sample together.
 
     Args:
@@ -115,6 +186,7 @@ def sample_of(clip: Clip, sample_id: str, fields: Mapping[str, object], card: Ca
         fields: All that is known of it.
         card: Targets and columns.
         where: File and sample, for messages.
+        segments: What it shows from when to when; None where nobody says, or it is trimmed.
 
     Returns:
         The sample, poses in the order of their frames.
@@ -134,16 +206,21 @@ def sample_of(clip: Clip, sample_id: str, fields: Mapping[str, object], card: Ca
         person=person.astype(np.int64),
         keypoints=np.ascontiguousarray(clip.keypoints[order], np.float32),
         score=None if clip.score is None else np.ascontiguousarray(clip.score[order], np.float32),
-        targets=_targets(fields, card, options, where),
-        segments=(),
-        meta=meta_of(fields, card, options, sample_id, where),
+        targets=_targets(fields, card, options, where, segments, clip.varying),
+        segments=segments or (),
+        meta=meta_of(fields, card, options, sample_id, where, clip.varying),
     )
 
 
 def meta_of(
-    fields: Mapping[str, object], card: Card, options: Options, sample_id: str, where: str
+    fields: Mapping[str, object],
+    card: Card,
+    options: Options,
+    sample_id: str,
+    where: str,
+    varying: frozenset[str] = frozenset(),
 ) -> dict[str, MetaValue]:
-    """The columns of the card.
+    """The columns of the card; `varying` are fields that a message says to have several values.
 
     Raises:
         RawFormatError: If one has no field.
@@ -156,9 +233,9 @@ def meta_of(
         elif name in options.constants:
             found[column] = options.constants[name]
         else:
-            value = text_of(_field(fields, name, f"column '{column}'", where))
+            value = text_of(_field(fields, name, f"column '{column}'", where, varying))
             if value.lower() not in _MISSING:
-                found[column] = _number(value, column, where) if column in options.numbers else value
+                found[column] = _number(value, column, options, where) if column in options.numbers else value
     return found
 
 
@@ -167,8 +244,33 @@ def fields_error(fields: Iterable[str]) -> str:
     return ", ".join(sorted(fields)[:12]) or "none"
 
 
-def _field(fields: Mapping[str, object], name: str, what: str, where: str) -> object:
+def class_of(text: str, card: Card, options: Options, target: str, where: str) -> int:
+    """A label by the name of its class, else by its number.
+
+    Raises:
+        RawFormatError: If the target has no such class.
+    """
+    return _class(text, card.targets[target].classes, options, target, where)
+
+
+def several(value: object, options: Options) -> list[str]:
+    """The classes of a sample that has several: a list, or a text with semicolons or bars."""
+    parts = value if isinstance(value, (list, tuple, np.ndarray)) else re.split(r"[;|]", text_of(value))
+    return [text for part in parts if not _blank(text := text_of(part), options)]
+
+
+def _blank(text: str, options: Options) -> bool:
+    """Whether a cell says nothing."""
+    return text.lower() in _MISSING or text in options.no_label
+
+
+def _field(fields: Mapping[str, object], name: str, what: str, where: str, varying: frozenset[str]) -> object:
     """One field."""
+    if name in varying:
+        raise RawFormatError(
+            f"{where}: '{name}' for the {what} has several values in one sample, expected one. Is options.id another "
+            "column? Labels that change from frame to frame are options.frame_label."
+        )
     if name not in fields:
         raise RawFormatError(
             f"{where}: no field '{name}' for the {what}. {nearest(name, fields)} [options] say where it is."
@@ -176,36 +278,64 @@ def _field(fields: Mapping[str, object], name: str, what: str, where: str) -> ob
     return fields[name]
 
 
-def _targets(fields: Mapping[str, object], card: Card, options: Options, where: str) -> dict[str, TargetValue]:
+def _targets(
+    fields: Mapping[str, object],
+    card: Card,
+    options: Options,
+    where: str,
+    segments: tuple[Segment, ...] | None,
+    varying: frozenset[str],
+) -> dict[str, TargetValue]:
     """The labels, by the card's classes."""
     found: dict[str, TargetValue] = {}
     for place, (target, known) in enumerate(card.targets.items()):
         name = options.targets.get(target, "" if place else options.label)
-        if not name:
-            blank: dict[str, TargetValue] = {
-                "single": -1,
-                "multi": (-1,) * len(known.classes),
-                "score": float("nan"),
-            }
-            found[target] = blank[known.kind]
-            continue
-        value = _field(fields, name, f"target '{target}'", where)
-        if known.kind == "score":
-            text = text_of(value)
-            found[target] = float("nan") if text.lower() in _MISSING else float(_number(text, target, where))
-        elif known.kind == "multi":
-            named = {_class(one, known.classes, options, target, where) for one in _several(value)}
-            found[target] = tuple(int(label in named) for label in range(len(known.classes)))
+        if segments is not None and not place:
+            shown = {label for _, _, label in segments}
+            found[target] = tuple(int(label in shown) for label in range(len(known.classes)))
+        elif not name or (not place and untrimmed(options)):
+            found[target] = _unknown(known)
+        elif known.kind == "multi" and name not in fields and set(known.classes) <= fields.keys():
+            found[target] = tuple(_yes(fields[label], label, options, where) for label in known.classes)
         else:
-            text = text_of(value)
-            found[target] = -1 if text.lower() in _MISSING else _class(text, known.classes, options, target, where)
+            value = _field(fields, name, f"target '{target}'", where, varying)
+            found[target] = _value(value, known, options, target, where)
     return found
 
 
-def _several(value: object) -> list[str]:
-    """The classes of a sample that has several: a list, or a text with semicolons or bars."""
-    parts = value if isinstance(value, (list, tuple, np.ndarray)) else re.split(r"[;|]", text_of(value))
-    return [text for part in parts if (text := text_of(part))]
+def untrimmed(options: Options) -> bool:
+    """Whether labels are those of frames."""
+    return bool(options.frame_label or options.segments)
+
+
+def _unknown(known: TargetCard) -> TargetValue:
+    """The value of a target of which nobody says anything."""
+    if known.kind == "multi":
+        return (-1,) * len(known.classes)
+    return float("nan") if known.kind == "score" else -1
+
+
+def _value(value: object, known: TargetCard, options: Options, target: str, where: str) -> TargetValue:
+    """The value of a target by what a field says."""
+    if known.kind == "multi":  # an empty cell is none of them
+        named = {_class(one, known.classes, options, target, where) for one in several(value, options)}
+        return tuple(int(label in named) for label in range(len(known.classes)))
+    text = text_of(value)
+    if _blank(text, options):
+        return _unknown(known)
+    if known.kind == "score":
+        return float(_number(text, target, options, where))
+    return _class(text, known.classes, options, target, where)
+
+
+def _yes(value: object, label: str, options: Options, where: str) -> int:
+    """Whether a class occurs, of a table with a column a class."""
+    text = text_of(value).lower()
+    if _blank(text, options):
+        return -1
+    if text not in ("0", "1", "false", "true"):
+        raise RawFormatError(f"{where}: '{label}' is '{text[:40]}', expected 0 or 1, as of a column a class.")
+    return int(text in ("1", "true"))
 
 
 def _class(text: str, classes: tuple[str, ...], options: Options, target: str, where: str) -> int:
@@ -220,17 +350,20 @@ def _class(text: str, classes: tuple[str, ...], options: Options, target: str, w
             f"{where}: '{target}' is {text}, expected {options.first_label} to "
             f"{options.first_label + len(classes) - 1} (options.first_label and the card's classes say so)."
         )
-    raise RawFormatError(f"{where}: '{target}' is '{text[:40]}', no class of the card. {nearest(text[:40], classes)}")
+    raise RawFormatError(
+        f"{where}: '{target}' is '{text[:40]}', no class of the card. {near(text[:40], classes)} "
+        "Labels that mean none are options.no_label."
+    )
 
 
-def _number(text: str, name: str, where: str) -> int | float:
+def _number(text: str, name: str, options: Options, where: str) -> int | float:
     """A number of a column."""
     try:
-        value = int(text) if _WHOLE.fullmatch(text) else float(text)
+        value = int(text) if _WHOLE.fullmatch(text) else float(text.replace(options.decimal, "."))
     except ValueError:
         value = float("nan")
     if not np.isfinite(value):
-        raise RawFormatError(f"{where}: '{name}' is '{text[:40]}', expected a number (options.numbers lists it).")
+        raise RawFormatError(f"{where}: '{name}' is '{text[:40]}', expected a number.")
     return value
 
 
@@ -265,13 +398,44 @@ def _contradiction(found: Options, card: Card) -> str:
                 return f"'{option}' names '{name}', which the card's [{_part_of(option)}] lacks. {nearest(name, known)}"
     if found.score and not card.score:
         return "'score' is given, but the card does not say what a score means: fill its key 'score'."
+    problem = _labels_problem(found, card) or _joints_problem(found, card)
+    if problem:
+        return problem
     if found.form == "long" and not found.joint:
         return "'form' is \"long\", but 'joint' does not say which column names the joint."
     try:
-        re.compile(found.path)
+        groups = re.compile(found.path).groupindex
     except re.error as error:
         return f"'path' is no regular expression: {error}."
+    if found.labels_by and found.labels_by not in groups:
+        return f"'labels_by' is '{found.labels_by}', no named group of 'path'. {nearest(found.labels_by, groups)}"
     return _axes_problem(found.axes)
+
+
+def _labels_problem(found: Options, card: Card) -> str:
+    """What is contradictory about labels and segments, or an empty text."""
+    first, known = next(iter(card.targets.items()))
+    if found.frame_label and found.segments:
+        return "'frame_label' and 'segments' both say what is shown when: keep one of them."
+    if untrimmed(found) and known.kind != "multi":
+        return f'what frames show may be several classes: the card\'s [targets.{first}] needs kind = "multi".'
+    if found.labels_by and not found.labels:
+        return "'labels_by' is given, but no table 'labels' whose rows it names."
+    return ""
+
+
+def _joints_problem(found: Options, card: Card) -> str:
+    """What is wrong with the names of joints or the encoding, or an empty text."""
+    joints = card.layout.joints
+    if found.joints and len(found.joints) != len(joints):
+        return f"'joints' holds {len(found.joints)} names, but the layout '{card.layout.name}' has {len(joints)}."
+    if len({normal(name) for name in found.joints}) < len(found.joints):
+        return "'joints' names one joint twice."
+    try:
+        codecs.lookup(found.encoding)
+    except LookupError:
+        return f"'encoding' is '{found.encoding[:40]}', which is unknown; expected one such as \"cp1252\"."
+    return ""
 
 
 def _part_of(option: str) -> str:

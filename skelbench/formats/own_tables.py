@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,18 @@ from jaxtyping import Float32, Int64
 
 from skelbench.card import Card
 from skelbench.errors import RawFormatError, nearest
-from skelbench.formats.own import Clip, Options, fields_error, normal, text_of
+from skelbench.formats.own import Clip, Options, decoded, fields_error, joint_names, near, normal, text_of
 
 _BLANK = ["", "nan", "NaN", "NAN", "NA", "null", "None"]  # cells without a number
 # Later versions always read every digit.
 _PRECISE: dict[str, Any] = {} if pd.__version__.partition(".")[0] >= "3" else {"float_precision": "round_trip"}
 _CELLS = 1 << 28  # most cells of one table: two gigabytes as numbers
 _INFLATED = 1 << 31  # bytes that a Parquet file may unpack to
+_USUAL = Options()
+_COMMA = re.compile(r"'[-+]?\d+,\d+'")  # a number with a decimal comma, in a message of pandas
+_ID = re.compile(r"-?\d{1,19}", re.ASCII)  # of a person
+_BLANK_IDS = frozenset({"", "-1", *(cell.lower() for cell in ("nan", "na", "null", "none"))})
+_SAME = {"u": "x", "v": "y"}  # what files call the channels of an image
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +39,13 @@ class _Numbers:
     joint: Int64[np.ndarray, " rows"] | None  # of long tables
 
 
-def frame_of(data: bytes, name: str, numeric: Callable[[Sequence[str]], Mapping[str, str]], where: str) -> pd.DataFrame:
+def frame_of(
+    data: bytes,
+    name: str,
+    numeric: Callable[[Sequence[str]], Mapping[str, str]],
+    where: str,
+    options: Options = _USUAL,
+) -> pd.DataFrame:
     """Read a table.
 
     Args:
@@ -42,9 +53,11 @@ def frame_of(data: bytes, name: str, numeric: Callable[[Sequence[str]], Mapping[
         name: The file's name; its ending tells which.
         numeric: From the header, the columns that hold numbers, and what they are for messages.
         where: Name of the file, for messages.
+        options: Encoding and decimal mark of text.
 
     Returns:
-        The rows: numeric columns as float64, NaN where a cell is empty, all others as text.
+        The rows: numeric columns as float64, NaN where a cell is empty, all others as text; of Parquet, cells of
+        lists as tuples.
 
     Raises:
         RawFormatError: If the file is no table, a row is of another length, a column comes twice, or a cell of a
@@ -52,12 +65,12 @@ def frame_of(data: bytes, name: str, numeric: Callable[[Sequence[str]], Mapping[
     """
     if name.lower().endswith(".parquet"):
         found = _parquet(data, where)
-        wanted = numeric(list(map(str, found.columns)))
+        wanted = _of_numbers(numeric(list(map(str, found.columns))))
         for column in found.columns:
             values = found[column]
-            found[column] = _as_numbers(values, column, where) if column in wanted else values.map(text_of)
+            found[column] = _as_numbers(values, column, where) if column in wanted else values.map(_cell)
         return found
-    return _csv(data, numeric, where)
+    return _csv(data, numeric, options, where)
 
 
 def clips(table: pd.DataFrame, card: Card, options: Options, where: str) -> dict[str, Clip]:
@@ -87,14 +100,29 @@ def clips(table: pd.DataFrame, card: Card, options: Options, where: str) -> dict
     bounds = np.searchsorted(inverse[order], np.arange(len(names) + 1))
     numbers = _numbers(table, card, options, where)
     shared = _shared(table[[column for column in table.columns if column not in used]], order, bounds)
+    shown = _labelled(table, options, where)
     found = {}
     for place, name in enumerate(names):
         rows = order[bounds[place] : bounds[place + 1]]
         here = f"{where}, sample '{name}'" if options.id else where
         clip = (_wide if numbers.joint is None else _long)(numbers, rows, card, options, here)
         fields = {column: values[place] for column, values in shared.items() if values[place] is not None}
-        found[str(name)] = Clip(clip.keypoints, clip.frame, clip.person, clip.score, clip.n_frames, fields)
+        labelled = None
+        if shown is not None:
+            frame = np.arange(len(rows)) if numbers.frame is None else numbers.frame[rows]
+            labelled = (frame, tuple(shown[rows].tolist()))
+        found[str(name)] = replace(clip, fields=fields, varying=frozenset(shared).difference(fields), labelled=labelled)
     return found
+
+
+def _labelled(table: pd.DataFrame, options: Options, where: str) -> np.ndarray | None:
+    """The labels of the rows' frames; None where `options.frame_label` names no column."""
+    name = options.frame_label
+    if not name:
+        return None
+    if name not in table:
+        raise RawFormatError(f"{where}: no column '{name}' (options.frame_label). {nearest(name, table.columns)}")
+    return table[name].to_numpy(object)
 
 
 def columns_used(header: Sequence[str], card: Card, options: Options, where: str) -> dict[str, str]:
@@ -125,17 +153,20 @@ def coordinates(header: Sequence[str], card: Card, options: Options, where: str)
     """
     known = {normal(column): column for column in reversed(header)}
     pattern = options.coordinates if not options.joint or "{joint}" not in options.coordinates else "{channel}"
-    joints = [""] if options.joint else list(card.layout.joints)
-    wanted = [
-        _column(pattern, joint, index, channel) for index, joint in enumerate(joints) for channel in card.channels
-    ]
+    joints = [""] if options.joint else list(joint_names(card, options))
+    places = [(pattern, joint, index, channel) for index, joint in enumerate(joints) for channel in card.channels]
+    wanted = [_column(*place) for place in places]
+    if all(normal(name) not in known for name in wanted):
+        wanted = [_column(*place[:3], _SAME.get(place[3], place[3])) for place in places]
     if options.score:
         wanted += [_column(options.score, joint, index, "score") for index, joint in enumerate(joints)]
     lacking = [name for name in wanted if normal(name) not in known]
     if lacking:
+        mine = "" if card.name != "own" else " This is the example's card: say by --card what your own files hold."
         raise RawFormatError(
-            f"{where}: no column '{lacking[0]}', nor {len(lacking) - 1} more of {len(wanted)} for coordinates "
-            f"(options.coordinates and the layout's joints name them). Found: {fields_error(header)}."
+            f"{where}: no column '{lacking[0]}', nor {len(lacking) - 1} more of {len(wanted)} for coordinates: "
+            "options.coordinates and the layout's joints, or options.joints, name them. Found: "
+            f"{fields_error(header)}.{mine}"
         )
     return [known[normal(name)] for name in wanted]
 
@@ -146,12 +177,21 @@ def _column(pattern: str, joint: str, index: int, channel: str) -> str:
     return re.sub(r"\{(joint|index|number|channel)\}", lambda found: words[found[1]], pattern)
 
 
-def _csv(data: bytes, numeric: Callable[[Sequence[str]], Mapping[str, str]], where: str) -> pd.DataFrame:
+def _of_numbers(used: Mapping[str, str]) -> list[str]:
+    """The columns of numbers among those used: ids of people may be too long for one, or names."""
+    return [name for name, what in used.items() if what != "person"]
+
+
+def _cell(value: object) -> object:
+    """A cell of Parquet that holds no number: a text, or a tuple of them."""
+    return tuple(map(text_of, value)) if isinstance(value, (list, tuple, np.ndarray)) else text_of(value)
+
+
+def _csv(
+    data: bytes, numeric: Callable[[Sequence[str]], Mapping[str, str]], options: Options, where: str
+) -> pd.DataFrame:
     """A table of text."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise RawFormatError(f"{where}: byte {error.start} is not UTF-8. Save the table as UTF-8.") from error
+    text = decoded(data, options, where)
     if "\0" in text:
         raise RawFormatError(f"{where}: holds zero bytes, expected a table of text.")
     first = text.partition("\n")[0]
@@ -161,18 +201,19 @@ def _csv(data: bytes, numeric: Callable[[Sequence[str]], Mapping[str, str]], whe
         raise RawFormatError(f"{where}: the first line names the columns, each once; found '{first[:80]}'.")
     header = [name.strip() for name in header]
     _check_rows(text, mark, len(header), where)
-    wanted = numeric(header)
+    wanted = _of_numbers(numeric(header))
     types = {name: "float64" if name in wanted else "str" for name in header}
     try:
         found: pd.DataFrame = pd.read_csv(
             io.StringIO(text), sep=mark, header=0, names=header, dtype=types, keep_default_na=False,
             na_values=dict.fromkeys(wanted, _BLANK), **_PRECISE, skipinitialspace=True,
-            index_col=False,
+            index_col=False, decimal=options.decimal,
         )  # fmt: skip
         return found
     except (ValueError, OverflowError, pd.errors.ParserError) as error:
+        comma = ' Say options.decimal = ",".' if options.decimal == "." and _COMMA.search(str(error)) else ""
         raise RawFormatError(
-            f"{where}: {str(error)[:120]}, expected numbers in {', '.join(list(wanted)[:3])}."
+            f"{where}: {str(error)[:120]}, expected numbers in {', '.join(list(wanted)[:3])}.{comma}"
         ) from error
 
 
@@ -210,15 +251,22 @@ def _parquet(data: bytes, where: str) -> pd.DataFrame:
         names, types = file.schema_arrow.names, file.schema_arrow.types
         if len(set(names)) < len(names):
             raise RawFormatError(f"{where}: a column comes twice among {fields_error(names)}.")
-        nested = [name for name, kind in zip(names, types, strict=True) if pa.types.is_nested(kind)]
+        nested = [name for name, kind in zip(names, types, strict=True) if _deep(kind)]
         if nested:
-            raise RawFormatError(f"{where}: the column '{nested[0]}' holds lists, expected one value a cell.")
+            raise RawFormatError(f"{where}: the column '{nested[0]}' holds objects or lists of lists, expected values.")
         found: pd.DataFrame = file.read().to_pandas(ignore_metadata=True)
         return found
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, RawFormatError):
             raise
         raise RawFormatError(f"{where}: not a Parquet file: {str(error)[:120]}.") from error
+
+
+def _deep(kind: pa.DataType) -> bool:
+    """Whether a cell holds more than a value or a list of values."""
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_nested(kind))
 
 
 def _as_numbers(column: "pd.Series[Any]", name: str, where: str) -> "pd.Series[Any]":
@@ -241,7 +289,7 @@ def _numbers(table: pd.DataFrame, card: Card, options: Options, where: str) -> _
         values=_rounded(table[names].to_numpy(np.float64), where),
         frame=frame,
         person=_people(table, options, where),
-        joint=_joints(table[options.joint].to_numpy(str), card, where) if options.joint else None,
+        joint=_joints(table[options.joint].to_numpy(str), card, options, where) if options.joint else None,
     )
 
 
@@ -300,21 +348,35 @@ def _clip(
 
 
 def _people(rows: pd.DataFrame, options: Options, where: str) -> Int64[np.ndarray, " rows"]:
-    """Who each row is of; -1 where nobody says."""
+    """Who each row is of: the file's number, or that of a name in their order; -1 where nobody says."""
     if options.person not in rows:
         return np.full(len(rows), -1, np.int64)
-    return _whole(rows[options.person].to_numpy(np.float64), options.person, where)
+    different, inverse = np.unique(rows[options.person].to_numpy(str), return_inverse=True)
+    names = [name.strip().removesuffix(".0") for name in different.tolist()]
+    known = [name for name in names if name.lower() not in _BLANK_IDS]
+    if all(_ID.fullmatch(name) for name in known):
+        ids = {name: int(name) for name in known}
+        wrong = next((name for name, number in ids.items() if not 0 <= number < 1 << 63), None)
+        if wrong is not None:
+            raise RawFormatError(f"{where}: '{options.person}' is {wrong}, expected a number from 0 on, or a name.")
+    else:
+        ids = {name: number for number, name in enumerate(dict.fromkeys(known))}
+    return np.array([ids.get(name, -1) for name in names], np.int64)[inverse.reshape(-1)]
 
 
-def _joints(names: np.ndarray, card: Card, where: str) -> Int64[np.ndarray, " rows"]:
+def _joints(names: np.ndarray, card: Card, options: Options, where: str) -> Int64[np.ndarray, " rows"]:
     """Which joint each row is of, by its name or its number."""
-    known = {normal(name): place for place, name in enumerate(card.layout.joints)}
+    mine = joint_names(card, options)
+    known = {normal(name): place for place, name in enumerate(mine)}
     known = {str(place): place for place in known.values()} | known
     different, inverse = np.unique(names, return_inverse=True)
     strange = [name for name in different.tolist() if normal(name) not in known]
     if strange:
-        hint = nearest(strange[0][:40], card.layout.joints)
-        raise RawFormatError(f"{where}: the layout '{card.layout.name}' has no joint '{strange[0][:40]}'. {hint}")
+        hint = near(strange[0][:40], mine)
+        raise RawFormatError(
+            f"{where}: the layout '{card.layout.name}' has no joint '{strange[0][:40]}'. {hint} options.joints says "
+            f"what the files call its {len(mine)} joints."
+        )
     return np.array([known[normal(name)] for name in different.tolist()], np.int64)[inverse]
 
 

@@ -2,13 +2,15 @@
 
 import json
 import zipfile
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from skelbench.formats import alphapose
+from skelbench import guess
+from skelbench.formats import alphapose, openpose
 from skelbench.formats.detections import Detections
 
 RNG = np.random.default_rng(0)
@@ -68,6 +70,20 @@ def json_records() -> dict[str, object]:
     return {"layout": "kinect_v1", "samples": 6, "classes": ["x", "y"], "id": "id"}
 
 
+def json_records_of_frames() -> dict[str, object]:
+    entries = [
+        {
+            "clip": f"r{n}",
+            "label": "xy"[n % 2],
+            "subject": n // 2,
+            "frames": [{"joints": one} for one in poses(5, 20).tolist()],
+        }
+        for n in range(6)
+    ]
+    Path("mine.json").write_text(json.dumps(entries))
+    return {"layout": "kinect_v1", "samples": 6, "classes": ["x", "y"], "id": "clip", "array": "frames.joints"}
+
+
 def numbered_columns() -> dict[str, object]:
     Path("mine").mkdir()
     for clip in range(5):
@@ -77,9 +93,85 @@ def numbered_columns() -> dict[str, object]:
     return {"layout": "penn13", "samples": 5, "classes": ["0", "1"], "coordinates": "{channel}{number}"}
 
 
+def exports_of_a_kinect() -> dict[str, object]:
+    Path("mine/recordings").mkdir(parents=True)
+    names, ratings = guess.CALLED["kinect_v2"], ["Aufnahme;Ausführung"]
+    for who, what, camera in product("12", "123", "12"):
+        rows = ["Zeit;FrameNo;BodyId;JointType;X;Y;Z;TrackingState"]
+        for frame, (joint, place) in product(range(1, 5), zip(names, poses(1, 25)[0].tolist(), strict=True)):
+            cells = ";".join(f"{value:.4f}".replace(".", ",") for value in place)
+            rows.append(f"{frame * 33};{frame};72057594037944738;{joint};{cells};Tracked")
+        text = "\r\n".join(rows) + "\r\n"
+        Path(f"mine/recordings/P0{who}_E{what}_cam{camera}.csv").write_text(text, encoding="utf-8-sig", newline="")
+        ratings.append(f"P0{who}_E{what};gut")
+    Path("mine/Bewertung.csv").write_text("\n".join(dict.fromkeys(ratings)) + "\n", encoding="cp1252")
+    return {"layout": "kinect_v2", "samples": 12, "classes": ["E1", "E2", "E3"], "decimal": ",", "first_frame": 1,
+            "files": "recordings/*.csv", "splits": {"subjects": {"leave_out": "subject"}}}  # fmt: skip
+
+
+def frames_of_mediapipe() -> dict[str, object]:
+    for name, who, take in product(("lunge", "squat"), ("anna", "ben"), range(3)):
+        Path(f"mine/{name}").mkdir(parents=True, exist_ok=True)
+        frames = [
+            {"landmarks": [dict(zip("xyz", place, strict=True)) | {"visibility": 0.9} for place in pose]}
+            for pose in poses(6, 33).tolist()
+        ]
+        content = {"fps": 25, "frames": [*frames, {"landmarks": []}]}
+        Path(f"mine/{name}/{who}_{take:02d}.json").write_text(json.dumps(content))
+    return {"layout": "mediapipe33", "samples": 12, "classes": ["lunge", "squat"], "array": "frames.landmarks",
+            "fps": 25.0, "splits": {"subjects": {"leave_out": "subject"}}}  # fmt: skip
+
+
+def clips_with_several_classes() -> dict[str, object]:
+    Path("mine/clips").mkdir(parents=True)
+    for clip in range(8):
+        places = np.concatenate([poses(12, 17, 2) * 99 + 300, RNG.random((12, 17, 1))], axis=2)[:, None]
+        np.savez(f"mine/clips/vid_{clip}.npz", keypoints=places.astype(np.float32), fps=np.float32(30))
+    table = pd.DataFrame(
+        {"clip_id": [f"vid_{n}" for n in range(8)], "actions": [["walk", "talk"][: 1 + n % 2] for n in range(8)]}
+    )
+    table.to_parquet("mine/labels.parquet")
+    Path("mine/train.txt").write_text("".join(f"vid_{n}.npz\n" for n in range(6)))
+    Path("mine/val.txt").write_text("vid_6.npz\nvid_7.npz\n")
+    return {"layout": "coco17", "samples": 8, "classes": ["talk", "walk"], "label": "actions", "axes": "TMVC",
+            "score": "the detector's confidence"}  # fmt: skip
+
+
+def folders_of_openpose() -> dict[str, object]:
+    for clip in range(6):
+        nobody, score = np.full(3, -1, np.int64), np.ones((3, 25), np.float32)
+        seen = Detections(3, np.arange(3, dtype=np.uint32), nobody, poses(3, 25, 2) + 9, score)
+        Path(f"mine/v{clip}").mkdir(parents=True)
+        for frame, content in openpose.render(seen).items():
+            Path(f"mine/v{clip}/v{clip}_{frame:012d}_keypoints.json").write_bytes(content)
+    Path("mine/what.csv").write_text("video,activity\n" + "".join(f"v{n},c{n % 2}\n" for n in range(6)))
+    return {"layout": "openpose25", "samples": 6, "classes": ["c0", "c1"], "form": "openpose", "label": "activity"}
+
+
+def markers_with_labels_of_frames() -> dict[str, object]:
+    tables = []
+    for subject, take in product(range(3), range(2)):
+        table = pd.DataFrame(
+            poses(9, 4).reshape(9, -1) * 900,
+            columns=[f"{m}:{a}" for m in ("C7", "LSHO", "RSHO", "STRN") for a in "XYZ"],
+        )
+        shown = ["walk"] * 4 + [None] + ["turn"] * 4
+        tables.append(
+            table.assign(trial=f"s{subject}_{take}", subject=subject, fold=subject, frame=range(9), activity=shown)
+        )
+    pd.concat(tables).to_parquet("mine.parquet", index=False)
+    return {"samples": 6, "classes": ["turn", "walk"], "frame_label": "activity", "coordinates": "{joint}:{channel}",
+            "splits": {"folds": {"leave_out": "split", "frames": True}}}  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    "make", [class_folders, padded_arrays, long_tables, detections, json_records, numbered_columns]
-)
+    "make",
+    [
+        class_folders, padded_arrays, long_tables, detections, json_records, json_records_of_frames, numbered_columns,
+        exports_of_a_kinect,
+        frames_of_mediapipe, clips_with_several_classes, folders_of_openpose, markers_with_labels_of_frames,
+    ],
+)  # fmt: skip
 def test_the_draft_of_a_strangers_data_converts_and_runs(make, skelbench) -> None:
     wanted = make()
     (path,) = Path().glob("mine*")
@@ -94,7 +186,7 @@ def test_the_draft_of_a_strangers_data_converts_and_runs(make, skelbench) -> Non
     card = json.loads(Path("data/card/dataset.json").read_text())["card"]
     found = {**facts, **card["options"], "layout": card["layout"]["name"]}
     assert {key: found[key] for key in wanted} == wanted
-    said = skelbench("run", "--dataset", "data/card", "--method", "centroid")
+    said = skelbench("run", "--dataset", "data/card", "--method", "majority")
     assert said.code == 0, said.err
 
 
@@ -120,7 +212,10 @@ def test_what_is_no_recording_is_described(skelbench) -> None:
     assert "cannot be read" in said["c.npy"]
     assert "leads out of its folder" in found["refused"]
     assert found["card"] is None
-    assert skelbench("info", "mixed", "--draft", "card.toml").code == 2
+    said = skelbench("info", "mixed", "--draft", "card.toml")
+    assert said.code == 2
+    assert "card.toml is not written: " in said.err
+    assert "e.csv" in said.err
     assert not Path("card.toml").exists()
 
 

@@ -40,3 +40,18 @@ def test_the_options_of_the_page_are_those_there_are() -> None:
     rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", text, re.MULTILINE)
     named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     assert Options.model_fields.keys() - {"form", "files"} <= named
+
+
+def test_the_keys_of_a_card_on_the_page_are_those_there_are() -> None:
+    from skelbench.card import Card
+    from skelbench.protocols import OwnSplit
+
+    page = PAGE.read_text(encoding="utf-8")
+    for title, keys in (
+        ("The card", Card.model_fields.keys() - {"synth"}),
+        ("How to split", OwnSplit.model_fields.keys()),
+    ):
+        part = page.partition(f"## {title}\n")[2].partition("\n## ")[0]
+        rows = re.findall(r"^\| (`.*?`) \|", part, re.MULTILINE)
+        named = {name for row in rows for name in re.findall(r"`\[?(\w+)", row)}
+        assert named == set(keys), title

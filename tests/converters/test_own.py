@@ -298,7 +298,7 @@ BAD = wide(KEYPOINTS, **FIELDS)
         ("a.csv", csv(long(KEYPOINTS, **FIELDS)).replace(b"hip", b"hp"), {"joint": "joint"}, "has no joint 'hp'"),
         ("a.csv", csv(long(KEYPOINTS, **FIELDS) * 2), {"joint": "joint"}, "a joint comes twice"),
         ("a.parquet", b"PAR1", {}, "not a Parquet file"),
-        ("a.parquet", parquet([{"frame": [1]}]), {}, "holds lists, expected one value a cell"),
+        ("a.parquet", parquet([{"frame": [[1]]}]), {}, "holds objects or lists of lists, expected values"),
         ("a.npy", numpy_files.render_npy(KEYPOINTS[:, :2]), {}, "'V' of the axes 'TVC' is joints, 3"),
         ("a.npy", numpy_files.render_npy(KEYPOINTS[0]), {}, "0 arrays of the 3 axes"),
         ("a.npz", numpy_files.render_npz({"p": KEYPOINTS, "q": KEYPOINTS}), {}, "2 arrays of the 3 axes"),
@@ -306,7 +306,7 @@ BAD = wide(KEYPOINTS, **FIELDS)
         ("a.npy", numpy_files.render_npy(np.full_like(KEYPOINTS, np.inf)), {"label": "", "kept": ""}, "infinite"),
         ("a.json", b"[" * 100_000, {}, "a.json"),
         ("a.json", b'{"poses": [[[1, 2, 3]], [[1, 2]]]}', {}, "0 arrays"),
-        ("a.json", b'{"poses": [[[1, "2", 3]]]}', {"array": "poses"}, "not 3 regular lists"),
+        ("a.json", b'{"poses": [[[1, "2", 3]]]}', {"array": "poses"}, "a text, 2, where options.axes"),
         ("a.json", b"[1, 2]", {}, "a.json"),
         ("a.json", b'[{"id": [1, 2], "p": [[[1, 2, 3]]]}]', {"id": "id"}, "expected one of its own"),
         ("a.csv", csv(BAD), {"id": "clip"}, "no column 'clip' (options.id)"),
@@ -329,8 +329,9 @@ def test_planning_says_what_keeps_a_sample_out() -> None:
     (item,) = planned({"x/a.csv": content}, card(path=r"(?P<who>p\d+)"))
     assert "does not fit options.path" in str(item.reject)
     files = {"a.csv": content, "labels.csv": csv([{"id": "b", "label": "wave"}])}
-    (item,) = planned(files, card(labels="labels.csv"))
-    assert "'a' has no row in labels.csv. Did you mean 'b'" in str(item.reject) or "has no row" in str(item.reject)
+    item, absent = planned(files, card(labels="labels.csv"))
+    assert "'a' has no row in labels.csv. Known: b." in str(item.reject)
+    assert absent.reject == "'b' stands in labels.csv, and no file of poses has it"
     (item,) = planned({"a.csv": b"clip\n"}, card(id="clip"))
     assert "no column" in str(item.reject)
 
