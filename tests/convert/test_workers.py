@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,19 @@ def test_an_item_that_goes_wrong_is_a_reject_with_its_reason(kind: str, chunks: 
     rejects = rejects_of(chunks(f"fail = {{ {NAME} = '{kind}' }}"))
     assert [(reject.sample_id, reject.path) for reject in rejects] == [(NAME, f"{NAME}.json")]
     assert rejects[0].reason.startswith(EXPECTED[kind])
+
+
+def test_a_large_file_that_all_items_share_does_not_part_them(
+    toy: Path, raw: Path, options: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (raw / "scale.txt").write_bytes(b"2.0".ljust(100_000))
+    monkeypatch.setattr("skelbench.convert.workers._CHUNK_BYTES", 200_000)
+    converter = load_converter(str(toy), options(""))
+    source = open_source([raw], max_file=converter.max_file)
+    items = [replace(item, paths=(*item.paths, "scale.txt")) for item in make_plan(converter, source, None).items]
+    place = Workplace(str(toy), converter.card.model_dump_json(), (raw,), (), (), converter.max_file)
+    with crew(0) as helpers:
+        assert [chunk.items for chunk in read_items(converter, source, items, place, helpers)] == [32, 8]
 
 
 def test_numbers_of_numpy_count_as_pythons_own(chunks: Read) -> None:
