@@ -183,10 +183,10 @@ def test_a_layout_is_itself_without_loss(name: str) -> None:
     assert loss(mapping) == f"{name} -> {name}: every joint of both"
 
 
-@pytest.mark.parametrize("name", sorted(set(layout_names()) - {"mixamo", "vicon39"}))
+@pytest.mark.parametrize("name", sorted(set(layout_names()) - {"mixamo", "vicon39", "mediapipe33"}))
 @pytest.mark.parametrize("source", layout_names())
 def test_every_layout_becomes_every_other(source: str, name: str) -> None:
-    """But for the whole rig and the markers, which nothing else knows enough for."""
+    """But for the whole rig, the markers and the points of faces and hands, which nothing else knows enough for."""
     assert find_mapping(load_layout(source), name).target == load_layout(name)
 
 

@@ -1,6 +1,7 @@
 """Small stores of people who stand about, and what may be wrong with them."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,14 @@ Make = Callable[..., Path]
 SAMPLES = 48
 
 
-def people(name: str) -> tuple[Card, list[Sample]]:
+@cache
+def people(name: str) -> tuple[Card, tuple[Sample, ...]]:
     plugin = find("converters", name)
     module, card = load(plugin), load_card(plugin.toml)
     stage = stage_of(card, SAMPLES, 0)
     samples = [settled(module, card, sample_at(stage, place, defects=False)) for place in range(SAMPLES)]
     made = {sample.sample_id: sample for sample in samples}
-    return card, [made[name] for name in sorted(made)]
+    return card, tuple(made[name] for name in sorted(made))
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ class Dataset:
 def dataset(request: pytest.FixtureRequest) -> Dataset:
     plugin = registry.find("converters", request.param)
     module, card = registry.load(plugin, ("plan", "read", "write")), load_card(plugin.toml)
-    made = [twin for flag in (False, True) for twin in twins(module, card, samples=12, seed=int(flag), defects=flag)]
+    made = [twin for flag in (False, True) for twin in twins(module, card, samples=8, seed=int(flag), defects=flag)]
     return Dataset(module, card, list({sample.sample_id: (sample, files) for sample, files in made}.values()))
 
 
@@ -172,7 +172,7 @@ def test_a_file_of_another_kind_is_refused_by_name(dataset: Dataset, content: by
                 dataset.read(whole | {path: content}, sample.sample_id)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_file_with_other_bytes_in_it_is_read_or_refused(dataset: Dataset, data: st.DataObject) -> None:
     sample, files = data.draw(st.sampled_from(dataset.twins))
@@ -208,7 +208,7 @@ def other_recording(sample: Sample, card: Card, persons: list[list[int]], seed: 
     )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_recording_reads_back_bit_for_bit(dataset: Dataset, data: st.DataObject) -> None:
     card = dataset.card

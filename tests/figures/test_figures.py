@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.transforms import BboxBase
 from PIL import Image
 from scipy import stats
 
@@ -54,7 +55,10 @@ def undrawn(axes: Axes) -> Iterator[Text]:
                 yield from (tick.label1, tick.label2)
 
 
-def texts(figure: Figure) -> list[tuple[str, object]]:
+Placed = list[tuple[str, BboxBase]]
+
+
+def texts(figure: Figure) -> Placed:
     """Every visible text with its box on the paper."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
@@ -67,7 +71,11 @@ def texts(figure: Figure) -> list[tuple[str, object]]:
 
 def overlapping(figure: Figure) -> list[tuple[str, str]]:
     """Pairs of texts that lie on each other by more than a hair."""
-    placed = texts(figure)
+    return clashes(texts(figure))
+
+
+def clashes(placed: Placed) -> list[tuple[str, str]]:
+    """Pairs of boxes that overlap, by their names."""
     low = np.array([[box.x0, box.y0] for _, box in placed]) + 0.6
     high = np.array([[box.x1, box.y1] for _, box in placed]) - 0.6
     both = np.ones((len(placed), len(placed)), bool)
@@ -76,7 +84,7 @@ def overlapping(figure: Figure) -> list[tuple[str, str]]:
     return [(placed[a][0], placed[b][0]) for a, b in np.argwhere(np.triu(both, 1))]
 
 
-@pytest.mark.parametrize("classes", [2, 10, 15, 20, 21, 25, 26, 60, 120, 160])
+@pytest.mark.parametrize("classes", [2, 15, 20, 21, 25, 26, 60, 160])  # around where the drawing changes
 def test_no_text_lies_on_another_in_a_confusion_matrix(classes: int) -> None:
     counts, names = confused(classes)
     assert overlapping(matrix(counts, names, ABOUT)) == []
@@ -99,8 +107,9 @@ def test_no_text_lies_on_another_among_the_classes(classes: int) -> None:
     _, names = confused(classes)
     made = [Bar(name, k, k / classes, 10 + k, 1 - k / classes, 10 * k // classes) for k, name in enumerate(names)]
     figure = bars(made, what="recall", mean=0.5, chance=1 / classes, about=ABOUT)
-    assert overlapping(figure) == []
-    assert sum(name.endswith(")") and "(" in name for name, _ in texts(figure)) >= classes
+    placed = texts(figure)
+    assert clashes(placed) == []
+    assert sum(name.endswith(")") and "(" in name for name, _ in placed) >= classes
 
 
 @pytest.mark.parametrize("classes", [3, 60])
@@ -130,7 +139,9 @@ def test_every_class_is_named_at_60_and_120() -> None:
     for classes in (60, 120):
         counts, _ = confused(classes)
         figure = matrix(counts, [f"action {k}" for k in range(classes)], ABOUT)
-        shown = {name for name, _ in texts(figure)}
+        placed = texts(figure)
+        assert clashes(placed) == []
+        shown = {name for name, _ in placed}
         assert {f"{k}  action {k} ({counts[k].sum()})" for k in range(classes)} <= shown
         sizes = [text.get_fontsize() for text in figure.axes[0].get_yticklabels()]
         assert min(sizes) >= 6
@@ -154,7 +165,7 @@ def test_all_figures_of_a_run_stand_beside_its_record(scored_run) -> None:
 
 
 def test_the_same_run_gives_the_same_bytes(scored_run, tmp_path) -> None:
-    path = scored_run(classes=30, samples=90)
+    path = scored_run()
     log(path, LINE)
     first = {file.name: file.read_bytes() for file in draw(path).written}
     second = {file.name: file.read_bytes() for file in draw(path, tmp_path / "again").written}
