@@ -47,6 +47,8 @@ _PREFIXES = {
     "repetition": ("r", "rep", "t", "take", "trial", "try", "run", "repetition", "seq"),
 }
 _MADE = {"counted": "[0-9]+", "number": "[0-9]+", "word": "[A-Za-z]+"}
+_TRIED = 30  # entries of a list that are looked into
+_DEEPEST = 16  # lists and objects within each other that are looked into
 _TOKEN = re.compile(r"([A-Za-z]{1,12})(\d{1,6})", re.ASCII)
 AXIS = re.compile(r"[xyzuv]", re.IGNORECASE)
 _LAST = re.compile(r"(?P<joint>.*?)(?P<mark>[ _.:-]?)(?P<channel>[xyzuv])", re.IGNORECASE)
@@ -170,7 +172,7 @@ def path(stems: Sequence[str], ids: Iterable[str] = ()) -> tuple[str, tuple[str,
             group = next((name for name, likely in _PREFIXES.items() if group in likely and name not in groups), group)
         groups.append(group)
         tokens.append(f"(?P<{group}>{prefix}{_MADE[kind]})")
-    if len(set(groups)) < len(groups):
+    if len(set(groups)) < len(groups) or {"id", "recording"} & set(groups):
         return None
     known, by = set(ids), ""
     for count in range(1, len(tokens)):
@@ -205,23 +207,31 @@ def way(value: object) -> tuple[str, object] | None:
 
 
 def _ways(value: object, keys: list[str], depth: int, found: list[tuple[int, list[str], object]]) -> None:
-    """Collect the ways to numbers; of a list its first entry that is not empty stands for all."""
+    """Collect the ways to numbers; of a list the first entry that leads to some stands for all."""
+    if depth + len(keys) > _DEEPEST:
+        return
     if isinstance(value, list):
-        one = next((entry for entry in value if entry not in (None, [], {})), None)
-        if isinstance(one, (int, float)) and not isinstance(one, bool):
-            if len(value) >= len("xy"):
-                found.append((depth, keys, value))
-        elif one is not None:
-            _ways(one, keys, depth + 1, found)
+        entries = [entry for entry in value if entry not in (None, [], {})][:_TRIED]
+        if _is_number(*entries[:1]):
+            found += [(depth, keys, value)] if len(value) >= len("xy") else []
+            return
+        before = len(found)
+        for entry in entries:  # in the first frames there may be nobody
+            if len(found) == before:
+                _ways(entry, keys, depth + 1, found)
     elif isinstance(value, dict):
-        numbers = [key for key, one in value.items() if isinstance(one, (int, float)) and not isinstance(one, bool)]
-        axes = [key for key in numbers if AXIS.fullmatch(normal(key))]
+        axes = [key for key, one in value.items() if _is_number(one) and AXIS.fullmatch(normal(key))]
         if len(axes) >= len("xy"):
             found.append((depth, keys, value))
             return
         for key, one in value.items():
             if isinstance(one, (list, dict)):
                 _ways(one, [*keys, str(key)], depth, found)
+
+
+def _is_number(value: object = None) -> bool:
+    """Whether a value of JSON is a number."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def called(joints: Sequence[str]) -> tuple[str, tuple[str, ...]] | None:

@@ -2,13 +2,14 @@
 
 import io
 import json
+import re
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from skelbench import registry
+from skelbench import guess, registry
 from skelbench.card import Card, TargetCard, load_card
 from skelbench.errors import CardError, RawFormatError
 from skelbench.formats import numpy_files
@@ -306,6 +307,36 @@ def test_a_card_that_contradicts_itself_or_the_files_is_refused_before_any_is_re
     with pytest.raises(CardError) as error:
         read({"a.csv": wide(label="wave")}, card(kept="take", **options))
     assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("stems", "ids", "wanted"),
+    [
+        (["P1_E2_cam1", "P2_E1_cam2"], [], ("subject", "label", "camera")),
+        (["P1_E2_cam1", "P2_E1_cam2"], ["P1_E2", "P2_E1"], ("subject", "label", "camera", "recording")),
+        (["ann_1", "ann_2", "bo_1", "bo_2"], [], ("subject", "repetition")),
+        (["S001C002", "S001C003"], [], ()),
+        (["ann_1", "ann_2"], [], ()),
+        (["walk", "run_2"], [], ()),
+        (["recording1_x1", "recording2_x2"], [], ()),
+    ],
+)
+def test_names_of_files_say_what_all_of_them_say(stems: list[str], ids: list[str], wanted: tuple[str, ...]) -> None:
+    found = guess.path(stems, ids)
+    assert (found[1] if found else ()) == wanted
+    for stem in stems if found else ():
+        match = re.search(found[0], f"folder/{stem}.csv") if found else None
+        assert match is not None
+        assert set(match.groupdict()) == set(wanted)
+
+
+def test_the_way_to_poses_is_found_through_objects_and_ends_in_what_is_too_deep() -> None:
+    found = guess.way({"fps": 25, "frames": [{"people": []}, {"people": [{"at": [{"x": 1, "y": 2}]}]}]})
+    assert found == ("frames.people.at", {"x": 1, "y": 2})
+    deep: object = [1, 2]
+    for _ in range(500):
+        deep = [deep]
+    assert guess.way(deep) is None
 
 
 def test_a_split_of_frames_is_ranked_by_them() -> None:
