@@ -67,6 +67,11 @@ _LEFT: dict[str, Point] = {
     "left back pelvis": ("pelvis", "", (0.05, 0.06, -0.09)),
     "left thigh": ("left hip", "left hip", (0.06, -0.20, 0.0)),
     "left shin": ("left knee", "left knee", (0.05, -0.20, 0.0)),
+    "left eye inner": ("head", "", (0.015, 0.01, 0.095)),
+    "left eye outer": ("head", "", (0.045, 0.01, 0.085)),
+    "left mouth": ("head", "", (0.02, -0.06, 0.09)),
+    "left index": ("left wrist", "left wrist", (-0.01, -0.10, 0.02)),
+    "left pinky": ("left wrist", "left wrist", (0.02, -0.09, -0.03)),
 }
 _OTHER_NAMES = {
     "base of spine": "pelvis",
@@ -82,13 +87,15 @@ _OTHER_NAMES = {
     "waist": "pelvis",
     "back": "spine",
     "spine2": "chest",
+    "mouth left": "left mouth",
+    "mouth right": "right mouth",
     **{
         f"{side} {name}": f"{side} {point}"
         for side in ("left", "right")
         for name, point in {
             **{"upper arm": "shoulder", "arm": "shoulder", "fore arm": "elbow", "forearm": "elbow"},
             **{"palm": "hand", "finger": "hand", "up leg": "hip", "upper leg": "hip", "leg": "knee"},
-            **{"lower leg": "knee", "toe": "foot", "toe base": "toes"},
+            **{"lower leg": "knee", "toe": "foot", "toe base": "toes", "foot index": "toes"},
         }.items()
     },
 }
