@@ -234,10 +234,10 @@ def test_a_file_with_other_bytes_in_it_is_parsed_or_refused(at: int, other: byte
     "data", [b"\n" * 5_000_000, b"1\n" * 5_000_000, b"100000\n" + b"0 " * 5_000_000, bytes(5_000_000)]
 )
 def test_large_nonsense_ends_quickly(data: bytes) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(RawFormatError):
         parse(data, "f")
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 @st.composite
