@@ -130,6 +130,8 @@ def test_info_says_and_draws_what_a_store_holds(store: Store, tmp_path: Path) ->
     assert said.exit_code == 0, said.output
     assert "missing_by_joint" in said.output
     assert "least 2, median 4.0" in said.output
+    assert "0 to 10 %    25.00 %" in said.output
+    assert "None" not in said.output.partition("missing_by_time")[2]
     found = json.loads(run.invoke(cli, ["info", str(store.path), "--json"]).output)
     assert set(found) >= {"lengths", "persons_per_frame", "missing_by_joint", "missing_by_time", "class_balance"}
     out = tmp_path / "drawn"
