@@ -215,7 +215,7 @@ def _finish(
     lengths = [length for part in parts for length in part.lengths]
     if not lengths and not job.plan.shard:  # a part may well have none: the others are not here
         remove(folder)
-        first = rejects[0]
+        first = (rejects[len(job.plan.rejects) :] or rejects)[0]  # one that was read says more than a stray name
         where = first.path or first.sample_id
         reason = first.reason if first.reason.startswith(where) else f"{where}: {first.reason}"
         raise RawFormatError(f"Not one of {job.plan.planned:,} items became a sample, so there is no store. {reason}")

@@ -22,7 +22,7 @@ def test_all_files_are_on_the_disk_before_the_store_takes_its_place(
 
     def noting_fsync(descriptor: int) -> None:
         fsync(descriptor)
-        events.append(("on the disk", Path(os.readlink(f"/proc/self/fd/{descriptor}")).name))
+        events.append(("on the disk", Path(f"/proc/self/fd/{descriptor}").readlink().name))
 
     def noting_rename(source: Path, target: Path) -> None:
         rename(source, target)
