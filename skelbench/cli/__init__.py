@@ -1,33 +1,17 @@
 """The command line: one module a verb, no logic."""
 
 import errno
-import importlib
 import io
 import sys
 
 import click
 
-from skelbench.errors import FINDINGS, USAGE, nearest
+from skelbench.cli.verbs import VERBS, Verbs
+from skelbench.errors import FINDINGS, USAGE
 
-VERBS = (
-    *("list", "info", "convert", "synth", "verify", "view", "run", "fuse", "compare", "leaderboard", "export", "demo"),
-)
+__all__ = ["INTERRUPTED", "VERBS", "cli", "main"]
+
 INTERRUPTED = 130  # what a shell expects of a process that Ctrl-C ended
-
-
-class Verbs(click.Group):
-    """The verbs, each in the module of its name."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The verbs in the order of a user's work."""
-        return [*VERBS]  # `list` is a module of this package
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
-        """Import one verb."""
-        if cmd_name not in VERBS:
-            raise click.UsageError(f"No verb '{cmd_name}'. {nearest(cmd_name, VERBS)}", ctx)
-        command: click.Command = importlib.import_module(f"skelbench.cli.{cmd_name}").command
-        return command
 
 
 @click.group(
