@@ -38,8 +38,10 @@ def clip(spec: InputSpec, frames: int, persons: int = 2, samples: int = 2) -> tu
     return torch.randn(len(slot), spec.channels, frames, len(spec.layout.joints), generator=generator), slot
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("streams", [(2,), (3,), (3, 3)])
+@pytest.mark.parametrize(
+    ("layout", "streams"),
+    [*((layout, (3,)) for layout in LAYOUTS), ("kinect_v2", (3, 3)), ("coco17", (2,)), ("penn13", (2, 2))],
+)
 def test_it_takes_every_layout_and_number_of_channels(
     model: type[nn.Module], layout: str, streams: tuple[int, ...]
 ) -> None:
