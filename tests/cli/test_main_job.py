@@ -151,7 +151,7 @@ def test_a_run_stopped_before_it_began_says_so(skelbench, twin, monkeypatch) -> 
     monkeypatch.setattr("skelbench.run.plan_runs", stop)
     said = skelbench("run", "--dataset", "nw_ucla")
     assert said.code == 130
-    assert "Stopped. The same command goes on" in said.err
+    assert "Stopped. Give the same command again to go on" in said.err
 
 
 WRONG = [
