@@ -16,6 +16,8 @@ _TEXT = """\
 | frames | {frames:,} at {fps:g} per second |
 | frames of a sample | {lengths} |
 | poses (one person in one frame) | {poses:,} |
+| persons in a frame | {persons} of frames |
+| joints that are missing | {missing} |
 | raw items that became no sample | {rejects:,} (rejects.parquet says why) |
 | joints | {joints} |
 | channels | {channels} |
@@ -53,7 +55,8 @@ def readme(card: Card, origin: Origin, counts: Mapping[str, int | str], fingerpr
     Args:
         card: The set's card.
         origin: How it was made.
-        counts: `samples`, `frames`, `poses` and `rejects`; in words `lengths` and `balance`, of frames and classes.
+        counts: `samples`, `frames`, `poses` and `rejects`; in words `lengths`, `balance`, `missing` and
+            `persons`, of frames, classes, joints, and persons in a frame.
         fingerprint: Digest of its content.
 
     Returns:

@@ -41,6 +41,7 @@ from skelbench.store.schema import (
     shard_file,
 )
 from skelbench.store.tables import SampleRows, parquet_bytes, raw_table, rejects_table
+from skelbench.store.tally import Tally
 
 _BUFFER = 1 << 20  # bytes gathered for each array before they are written
 _ALIGNMENT = 64  # bytes; every array starts on a cache line, so that a map of it is aligned
@@ -117,10 +118,10 @@ def write_blocks(  # noqa: PLR0913  (what a store is made of has eight parts)
     except FileExistsError as error:
         raise StoreError(f"{folder} is there already; a store is written whole into a new folder.") from error
     try:
-        rows = SampleRows(card)
-        shards = _write_shards(folder, _listed(blocks, rows), card, lengths, shard_bytes)
+        rows, tally = SampleRows(card), Tally(card.layout.joints)
+        shards = _write_shards(folder, _listed(blocks, rows, tally), card, lengths, shard_bytes)
         extra = {RAW: raw_table(raw)} if raw is not None else {}
-        return _write_rest(folder, origin, shards, rows, {REJECTS: rejects_table(rejects), **extra})
+        return _write_rest(folder, origin, shards, (rows, tally), {REJECTS: rejects_table(rejects), **extra})
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -173,9 +174,10 @@ def _checked(samples: Iterable[Sample], card: Card) -> Iterator[Sample]:
         yield sample
 
 
-def _listed(blocks: Iterable[Block], rows: SampleRows) -> Iterator[Block]:
-    """The same blocks; their rows are noted as they pass."""
+def _listed(blocks: Iterable[Block], rows: SampleRows, tally: Tally) -> Iterator[Block]:
+    """The same blocks; their rows are noted and their poses counted as they pass."""
     for block in blocks:
+        tally.add(block)
         for row in block.rows:
             rows.add(row)
         yield block
@@ -277,10 +279,11 @@ def _write_rest(
     folder: Path,
     origin: Origin,
     shards: tuple[ShardInfo, ...],
-    rows: SampleRows,
+    seen: tuple[SampleRows, Tally],
     others: Mapping[str, pa.Table],
 ) -> DatasetInfo:
     """Write the tables, the README and, last, dataset.json."""
+    rows, tally = seen
     content = fingerprint(rows.card, rows.digests)
     tables = {SAMPLES: rows.samples_table(), SEGMENTS: rows.segments_table(), **others}
     for name, table in tables.items():
@@ -288,7 +291,7 @@ def _write_rest(
             (folder / name).write_bytes(parquet_bytes(table))
     poses = sum(shard.poses for shard in shards)
     counts = {"samples": len(rows), "frames": rows.frames, "poses": poses, "rejects": others[REJECTS].num_rows}
-    words = {"lengths": rows.lengths, "balance": rows.balance}
+    words = {"lengths": rows.lengths, "balance": rows.balance, "missing": tally.missing, "persons": tally.persons}
     (folder / README).write_bytes(readme(rows.card, origin, {**counts, **words}, content).encode())
     info = DatasetInfo(
         format=FORMAT,
