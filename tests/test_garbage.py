@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from skelbench.garbage import nothing_collected, nothing_old_collected
+from skelbench.garbage import nothing_collected, seldom_collected
 
 
 class Node:
@@ -28,24 +28,27 @@ def nodes() -> int:
 
 
 def test_the_collector_passes_over_what_is_old_for_a_while_and_collects_what_is_new() -> None:
+    before = gc.get_threshold()
     Node()
-    with nothing_old_collected():
+    with seldom_collected():
         assert gc.get_freeze_count() > 1000
+        assert gc.get_threshold() > before
         Node()
         assert nodes() == 0
     assert gc.get_freeze_count() == 0
+    assert gc.get_threshold() == before
     assert nodes() == 0
 
 
 def test_what_a_user_has_frozen_stays_frozen() -> None:
     gc.freeze()
-    with nothing_old_collected(), nothing_old_collected():
+    with seldom_collected(), seldom_collected():
         pass
     assert gc.get_freeze_count() > 1000
 
 
 def test_an_error_ends_it() -> None:
-    with pytest.raises(KeyError), nothing_old_collected():
+    with pytest.raises(KeyError), seldom_collected():
         raise KeyError
     assert gc.get_freeze_count() == 0
 

@@ -37,7 +37,7 @@ from skelbench.convert.staging import (
 from skelbench.convert.workers import Workplace, read_item, read_items, worker_count
 from skelbench.crew import Crew, crew
 from skelbench.errors import RawFormatError, StoreError, UsageError
-from skelbench.garbage import nothing_collected, nothing_old_collected
+from skelbench.garbage import nothing_collected, seldom_collected
 from skelbench.sources.source import Source, open_source
 from skelbench.store.block import Block
 from skelbench.store.reader import open_store
@@ -104,7 +104,7 @@ def plan_report(request: Request) -> PlanReport:
     )
 
 
-@nothing_old_collected()
+@seldom_collected()
 def convert(request: Request, *, on_progress: Callable[[Progress], None] = lambda _: None) -> Report:
     """Convert raw data into a store, which appears whole and verified or not at all.
 

@@ -34,6 +34,7 @@ _CHUNK_ITEMS = 32  # items that a process gets at once
 _CHUNK_BYTES = 16 << 20  # or fewer, when they are large
 _FEW = 1000  # items below which starting processes takes longer than it saves
 _LONGEST_REASON = 500  # characters
+_PYTHONS = frozenset({int, float, str, bool, tuple})  # types of values that need not be looked at
 _BUGS_SAID = 5  # errors of the converter that are logged one by one; all are rejects
 
 
@@ -229,11 +230,12 @@ def _plain(sample: object) -> Sample:
     if not isinstance(sample, Sample):
         raise TypeError(f"returned {type(sample).__name__}, expected a Sample")
     frame = sample.frame
-    if frame.dtype.kind in "iu" and (not frame.size or 0 <= int(frame.min()) <= int(frame.max()) < 1 << 32):
-        frame = frame.astype(np.uint32, copy=False)
+    whole = frame.dtype.kind in "iu" and frame.dtype != np.uint32
+    if whole and (not frame.size or 0 <= int(frame.min()) <= int(frame.max()) < 1 << 32):
+        frame = frame.astype(np.uint32)
     values = (sample.n_frames, *sample.targets.values(), *sample.meta.values(), *chain(*sample.segments))
     usual = type(sample.targets) is type(sample.meta) is dict and type(sample.segments) is tuple
-    if usual and frame is sample.frame and not any(isinstance(value, np.generic) for value in values):
+    if usual and frame is sample.frame and _PYTHONS.issuperset(map(type, values)):
         return sample
     return dataclasses.replace(
         sample,

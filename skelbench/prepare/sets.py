@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float32, Int64
 
 from skelbench.crew import crew, work_through
 from skelbench.errors import RunError
-from skelbench.garbage import nothing_old_collected
+from skelbench.garbage import seldom_collected
 from skelbench.prepare.cache import CacheError, publish, read_arrays, write_arrays
 from skelbench.prepare.prepared import Prepared
 from skelbench.prepare.run import check_prepare, mappings_of, prepared_layout, preparer
@@ -72,7 +72,7 @@ def pack(samples: Iterable[Prepared], channels: int, joints: int) -> PreparedSet
     return _gathered([_flat(list(samples), channels, joints)], channels, joints)
 
 
-@nothing_old_collected()
+@seldom_collected()
 def prepare_set(
     store: Store, indices: Sequence[int], steps: Sequence[str], cache: Path | None, *, workers: int | None = None
 ) -> PreparedSet:
