@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from skelbench.figures.style import BLUE, GREEN, GREY, INK, LIGHT, ORANGE, short, title, wilson
+from skelbench.figures.style import BLUE, GREEN, GREY, INK, LIGHT, ORANGE, drawn, title, wilson
 
 COLUMN = 60  # bars in a column
 ROW, WIDTH, GAP = 0.195, 4.2, 3.8  # inches: height of a bar, width of a column, and of the names between two
@@ -87,7 +87,7 @@ def _column(axes: Axes, column: Sequence[Bar], rows: int) -> None:
 
 def _label(bar: Bar) -> str:
     """Number, which tells names apart that begin alike, name, and samples."""
-    return f"{bar.number}  {short(bar.name)}" + ("" if bar.n is None else f" ({bar.n})")
+    return f"{bar.number}  {drawn(bar.name)}" + ("" if bar.n is None else f" ({bar.n})")
 
 
 def _legend(axes: Axes, classes: Sequence[Bar], what: str, *, mean: float | None, chance: float | None) -> None:

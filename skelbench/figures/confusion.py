@@ -8,7 +8,7 @@ from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from skelbench.figures.style import GREY, INK, LIGHT, RED, panels, short, title
+from skelbench.figures.style import GREY, INK, LIGHT, RED, drawn, panels, title
 
 NAMED_BELOW = 20  # classes up to which predictions are named, not only numbered
 COUNTED = 25  # classes up to which every cell shows its count
@@ -79,7 +79,7 @@ def most_confused(counts: np.ndarray, classes: Sequence[str], about: str) -> Fig
     for place, (share, n, a, _) in enumerate(pairs):
         text = f"{100 * share:.0f} %  ({n} of {support[a]})"
         axes.annotate(text, (100 * share, place), (4, 0), textcoords="offset points", va="center", fontsize=7.5)
-    named = [f"{place}  {short(name, 34)}" for place, name in enumerate(classes)]
+    named = [f"{place}  {drawn(name, 34)}" for place, name in enumerate(classes)]
     axes.set_yticks(places, labels=[f"{named[a]}  →  {named[b]}" for _, _, a, b in pairs])
     axes.set_ylim(len(pairs) - 0.4, -0.6)
     axes.set_xlim(0, 100 * max(share for share, *_ in pairs) * 1.3)
@@ -99,10 +99,10 @@ def _labels(axes: Axes, classes: Sequence[str], support: np.ndarray, *, size: fl
         axes.xaxis.set_major_locator(FixedLocator(range(0, k, 10)))
         axes.yaxis.set_major_locator(FixedLocator(range(0, k, 10)))
         return
-    names = [f"{place}  {short(name)} ({n})" for place, (name, n) in enumerate(zip(classes, support, strict=True))]
+    names = [f"{place}  {drawn(name)} ({n})" for place, (name, n) in enumerate(zip(classes, support, strict=True))]
     axes.set_yticks(range(k), labels=names)
     if k <= NAMED_BELOW:
-        tilted = [f"{place}  {short(name, 30)}" for place, name in enumerate(classes)]
+        tilted = [f"{place}  {drawn(name, 30)}" for place, name in enumerate(classes)]
         axes.set_xticks(range(k), labels=tilted, rotation=40, ha="right", rotation_mode="anchor")
         return
     axes.set_xticks(range(k), labels=[str(place) for place in range(k)], rotation=90 if k > 60 else 0)

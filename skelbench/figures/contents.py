@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from skelbench.figures.draw import FORMS, Drawn
-from skelbench.figures.style import BLUE, GREY, ORANGE, drawing, image, panels, short, title
+from skelbench.figures.style import BLUE, GREY, ORANGE, drawing, drawn, image, panels, short, title
 from skelbench.record import write_whole
 
 _WIDTH, _HEIGHT, _ROW = 6.5, 1.8, 0.2  # inches
@@ -96,7 +96,7 @@ def joints(name: str, rows: Sequence[Mapping[str, Any]]) -> Figure:
 def classes(name: str, target: str, rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Samples of each class, in label order."""
     figure, (axes,) = panels(_WIDTH / 2, max(len(rows), 3) * _ROW)
-    _bars(axes, [short(row["class"], 40) for row in rows], [float(row["samples"]) for row in rows], BLUE)
+    _bars(axes, _named(rows), [float(row["samples"]) for row in rows], BLUE)
     axes.set_xlabel("samples")
     title(axes, f"Classes of '{short(target, 30)}'", name)
     return figure
@@ -106,11 +106,16 @@ def missing_in_classes(name: str, target: str, rows: Sequence[Mapping[str, Any]]
     """How much of the people is missing in the samples of each class, in label order."""
     figure, (axes,) = panels(_WIDTH / 2, max(len(rows), 3) * _ROW)
     shares = [100.0 * (row["missing"] or 0) for row in rows]
-    _bars(axes, [short(row["class"], 40) for row in rows], shares, ORANGE)
+    _bars(axes, _named(rows), shares, ORANGE)
     axes.set_xlabel("joints missing, %")
     axes.set_xlim(0, max(*shares, 1.0))
     title(axes, f"Missing joints by classes of '{short(target, 30)}'", name)
     return figure
+
+
+def _named(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of classes; their numbers where no font has the letters."""
+    return [drawn(row["class"], 40) or f"class {place}" for place, row in enumerate(rows)]
 
 
 def _bars(axes: Axes, names: Sequence[str], values: Sequence[float], colour: str) -> None:

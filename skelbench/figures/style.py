@@ -10,11 +10,14 @@ import unicodedata
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ft2font import FT2Font
 
 # Okabe and Ito's palette, https://jfly.uni-koeln.de/color/
 BLUE, ORANGE, RED, GREEN, SKY = "#0072B2", "#E69F00", "#D55E00", "#009E73", "#56B4E9"
@@ -29,6 +32,11 @@ _SETTINGS: dict[Any, Any] = {
     **{"svg.hashsalt": "skelbench", "svg.fonttype": "path", "figure.dpi": 100.0, "savefig.dpi": 150.0},
     **{"savefig.bbox": "tight", "savefig.pad_inches": 0.2, "path.simplify": False},
 }
+# Fonts with the letters of Chinese, Japanese and Korean that systems bring along; the font above has none of them.
+_FURTHER = (
+    *("Noto Sans CJK KR", "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans KR", "NanumGothic", "Malgun Gothic"),
+    *("Apple SD Gothic Neo", "Microsoft YaHei", "PingFang SC", "Hiragino Sans", "Yu Gothic", "WenQuanYi Micro Hei"),
+)
 _METADATA = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}  # no date, no version
 
 
@@ -37,7 +45,7 @@ def drawing() -> Iterator[None]:
     """Our settings, and as before afterwards."""
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(_SETTINGS)
+        mpl.rcParams.update(_SETTINGS | {"font.family": [_SETTINGS["font.family"], *_further()]})
         yield
 
 
@@ -92,7 +100,7 @@ def image(figure: Figure, form: str) -> bytes:
     """A figure as PNG or SVG, the same bytes each time."""
     sink = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # it is drawn as an empty box
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # in names of others: a box
         figure.savefig(sink, format=form, metadata=_METADATA[form])
     return sink.getvalue()
 
@@ -102,6 +110,26 @@ def short(name: str, longest: int = LONGEST) -> str:
     visible = "".join(" " if unicodedata.category(letter)[0] in "CZ" else letter for letter in name)
     line = " ".join(visible.split())
     return line if len(line) <= longest else f"{line[: longest - 1].rstrip()}…"
+
+
+def drawn(name: str, longest: int = LONGEST) -> str:
+    """A name as `short` makes it; empty where this machine has no font with all of its letters."""
+    line = short(name, longest)
+    return line if all(ord(letter) in _letters() for letter in line) else ""
+
+
+@cache
+def _further() -> tuple[str, ...]:
+    """The further fonts that this machine has."""
+    there = {font.name for font in font_manager.fontManager.ttflist}
+    return tuple(name for name in _FURTHER if name in there)
+
+
+@cache
+def _letters() -> frozenset[int]:
+    """Code points that can be drawn."""
+    fonts = (font_manager.findfont(name) for name in (_SETTINGS["font.family"], *_further()))
+    return frozenset().union(*(FT2Font(font).get_charmap() for font in fonts))
 
 
 def wilson(hits: int, of: int) -> tuple[float, float]:

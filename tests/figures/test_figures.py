@@ -13,7 +13,7 @@ from PIL import Image
 from scipy import stats
 
 from skelbench.errors import RunError
-from skelbench.figures import draw
+from skelbench.figures import contents, draw, style
 from skelbench.figures.calibration import reliability
 from skelbench.figures.classes import Bar, bars
 from skelbench.figures.confusion import matrix, most_confused
@@ -250,3 +250,16 @@ def test_matplotlibs_own_settings_are_left_alone(scored_run) -> None:
         pass
     assert dict(mpl.rcParams) == before
     assert read_record(scored_run()).state == "done"
+
+
+def test_a_name_without_a_font_for_its_letters_is_a_number_in_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(style, "_further", lambda: ())
+    style._letters.cache_clear()
+    try:
+        assert style.drawn("drink water") == "drink water"
+        assert style.drawn("척추의 중립") == ""
+        rows = [{"class": "squat", "samples": 3}, {"class": "척추의 중립", "samples": 2}]
+        (axes,) = contents.classes("own", "label", rows).axes
+        assert [label.get_text() for label in axes.get_yticklabels()] == ["squat", "class 1"]
+    finally:
+        style._letters.cache_clear()
