@@ -254,7 +254,9 @@ def _parquet(data: bytes, where: str) -> pd.DataFrame:
         nested = [name for name, kind in zip(names, types, strict=True) if _deep(kind)]
         if nested:
             raise RawFormatError(f"{where}: the column '{nested[0]}' holds objects or lists of lists, expected values.")
-        found: pd.DataFrame = file.read().to_pandas(ignore_metadata=True)
+        table = file.read()
+        table.validate(full=True)  # texts that are no UTF-8 would fail later, where they are used
+        found: pd.DataFrame = table.to_pandas(ignore_metadata=True)
         return found
     except (pa.ArrowException, OSError, ValueError) as error:
         if isinstance(error, RawFormatError):

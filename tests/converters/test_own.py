@@ -65,7 +65,7 @@ def csv(rows: list[dict[str, Any]], mark: str = ",") -> bytes:
 
 def parquet(rows: list[dict[str, Any]]) -> bytes:
     file = io.BytesIO()
-    pd.DataFrame(rows).to_parquet(file)
+    pd.DataFrame(rows).to_parquet(file, compression=None)
     return file.getvalue()
 
 
@@ -298,6 +298,7 @@ BAD = wide(KEYPOINTS, **FIELDS)
         ("a.csv", csv(long(KEYPOINTS, **FIELDS)).replace(b"hip", b"hp"), {"joint": "joint"}, "has no joint 'hp'"),
         ("a.csv", csv(long(KEYPOINTS, **FIELDS) * 2), {"joint": "joint"}, "a joint comes twice"),
         ("a.parquet", b"PAR1", {}, "not a Parquet file"),
+        ("a.parquet", parquet([{"frame": 0, "label": "wave"}]).replace(b"wave", b"w\xffve"), {}, "Invalid UTF8"),
         ("a.parquet", parquet([{"frame": [[1]]}]), {}, "holds objects or lists of lists, expected values"),
         ("a.npy", numpy_files.render_npy(KEYPOINTS[:, :2]), {}, "'V' of the axes 'TVC' is joints, 3"),
         ("a.npy", numpy_files.render_npy(KEYPOINTS[0]), {}, "0 arrays of the 3 axes"),
