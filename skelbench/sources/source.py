@@ -15,7 +15,8 @@ import os
 import re
 import stat
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -109,12 +110,8 @@ class Source:
             raise RawFormatError(
                 f"{self.where(path)}: {member.size} bytes, expected at most {self._max_file} (the card's max_file_mb)."
             )
-        try:
+        with self._named(path):
             data = _read(holder, member)
-        except RawFormatError as error:
-            raise RawFormatError(f"{self.where(path)}: {error}") from error
-        except OSError as error:
-            raise RawFormatError(f"{self.where(path)}: cannot be read: {error.strerror or error}.") from error
         self.digests[path] = hashlib.sha256(data).hexdigest()
         return data
 
@@ -173,14 +170,20 @@ class Source:
         holder, member = self._entry(path)
         if not isinstance(member, FileMember) or not 0 < member.size <= self._max_file:
             return memoryview(self.read(path))
-        try:
+        with self._named(path):
             data = map_file(_place(holder, member), member.size)
+        self.digests[path] = hashlib.sha256(data).hexdigest()
+        return data
+
+    @contextmanager
+    def _named(self, path: str) -> Iterator[None]:
+        """Say with whatever goes wrong which member it is."""
+        try:
+            yield
         except RawFormatError as error:
             raise RawFormatError(f"{self.where(path)}: {error}") from error
         except OSError as error:
             raise RawFormatError(f"{self.where(path)}: cannot be read: {error.strerror or error}.") from error
-        self.digests[path] = hashlib.sha256(data).hexdigest()
-        return data
 
     def unpack(self, folder: Path) -> dict[Path, Path]:
         """Make plain copies of all packed tars, so that their members can be reached directly.
