@@ -23,12 +23,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float32
 
+from skelbench.prepare.motion import motion, narrow
 from skelbench.prepare.prepared import Prepared, nth_in_frame
 from skelbench.sample import Sample
 
 ACTORS = 2
 _SHORT = 11  # frames
-_WIDE = 0.8  # of the height
 _NOISY = 0.69754  # share of the frames
 _NOBODY = -1  # in tables of poses, and the id of a pose that has none
 
@@ -38,7 +38,7 @@ class _Body(NamedTuple):
 
     poses: np.ndarray  # places in the sample
     frames: np.ndarray  # where each goes in the result, ascending
-    motion: np.floating
+    motion: np.float32
 
     def overlap(self, start: int, end: int) -> int:
         """Frames from the start to the end of both, less one."""
@@ -68,6 +68,8 @@ def ctr_denoise(sample: Sample, mode: Literal["honest", "exact"] = "honest") -> 
         Frames in which nobody is left are dropped.
     """
     sample = _in_order(sample)
+    if mode == "exact" and _of_one(sample):
+        return _alone(sample, sample.frame.astype(np.int64))
     exact = _exact(sample) if mode == "exact" else None
     return _honest(sample) if exact is None else exact
 
@@ -113,6 +115,12 @@ def _in_order(sample: Sample) -> Sample:
     """The poses by their frames, those of one frame as they stand."""
     rising = bool((sample.frame[1:] >= sample.frame[:-1]).all())
     return sample if rising else _some(sample, np.argsort(sample.frame, kind="stable"))
+
+
+def _of_one(sample: Sample) -> bool:
+    """Whether all poses are of one id, each in a frame of its own; they are in order."""
+    person, frame = sample.person, sample.frame
+    return bool(len(person)) and bool((person == person[0]).all()) and bool((frame[1:] > frame[:-1]).all())
 
 
 def _that_show_something(sample: Sample) -> Sample:
@@ -198,40 +206,19 @@ def _cast(bodies: list[_Body], keypoints: Float32[np.ndarray, "poses joints chan
 
 def _liveliest_first(bodies: list[_Body], keypoints: np.ndarray) -> list[_Body]:
     """Rules 3 and 4."""
-    narrow = _narrow(keypoints)
+    fitting = narrow(keypoints)
     left: list[_Body] = []
     for place, body in enumerate(bodies):
-        motion = _motion(keypoints[body.poses])
-        fits = narrow[body.poses]
+        moved = motion(keypoints[body.poses])
+        fits = fitting[body.poses]
         wide = len(fits) - int(fits.sum())
         alone = not left and place == len(bodies) - 1
         if wide and not alone:
             if wide / len(fits) >= _NOISY:
                 continue
-            motion = min(motion, _motion(keypoints[body.poses[fits]]))
-        left.append(body._replace(motion=motion))
+            moved = min(moved, motion(keypoints[body.poses[fits]]))
+        left.append(body._replace(motion=moved))
     return sorted(left, key=lambda body: body.motion, reverse=True)
-
-
-def _motion(values: np.ndarray) -> np.floating:
-    """Variances of the channels over all joints, added up.
-
-    The same to the bit as `np.var(points, axis=0).sum()`, which adds one point after the other, at half its time.
-    """
-    points = np.ascontiguousarray(values.reshape(-1, values.shape[2]).T)
-    with np.errstate(over="ignore", invalid="ignore"):
-        points -= np.cumsum(points, axis=1)[:, -1:] / points.shape[1]
-        np.square(points, out=points)
-        total: np.floating = (np.cumsum(points, axis=1)[:, -1] / points.shape[1]).sum()
-    return total
-
-
-def _narrow(keypoints: np.ndarray) -> np.ndarray:
-    """Which poses are not too wide."""
-    joints = np.ascontiguousarray(keypoints[..., :2].transpose(1, 0, 2))  # poses side by side: many times as fast
-    size = joints.max(0) - joints.min(0)
-    narrow: np.ndarray = size[:, 0] <= _WIDE * size[:, 1]
-    return narrow
 
 
 def _measurable(keypoints: np.ndarray) -> np.ndarray:

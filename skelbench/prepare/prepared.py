@@ -29,6 +29,13 @@ class Prepared:
         known: np.ndarray = ~np.logical_or.reduce(axes)
         return known
 
+    @property
+    def seen(self) -> Bool[np.ndarray, " persons"]:
+        """Which persons show a joint in any frame."""
+        if self.keypoints.shape[1] and not np.isnan(self.keypoints[:, 0]).any():  # as it mostly is
+            return np.ones(len(self.keypoints), bool)
+        return np.asarray(self.known.any((1, 2)))
+
 
 def by_id(sample: Sample) -> Prepared:
     """Make a person of every id of the source, in order of first appearance; keep all frames.

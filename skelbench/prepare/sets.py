@@ -181,7 +181,7 @@ def _row(store: Store, steps: tuple[str, ...]) -> tuple[int, int]:
 def _flat(samples: Sequence[Prepared], channels: int, joints: int) -> _Flat:
     """Put prepared samples end to end, joints last, as encoders read them."""
     shape = np.array([sample.keypoints.shape[:2] for sample in samples], np.int64).reshape(-1, 2)
-    seen = [np.asarray(sample.known.any((1, 2))) for sample in samples]
+    seen = [sample.seen for sample in samples]
     rows = np.empty((int(shape.prod(1).sum()), channels, joints), np.float32)
     begin = 0
     for sample, (persons, frames) in zip(samples, shape.tolist(), strict=True):

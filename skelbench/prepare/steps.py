@@ -75,7 +75,8 @@ def centre_first(prepared: Prepared, joint: int, lost: Lost = "later") -> Prepar
         if lost == "zero":
             return prepared
         origin = _path(prepared.keypoints[person], joint)[frame]
-    return replace(prepared, keypoints=prepared.keypoints - origin)
+    everywhere = origin[None].repeat(prepared.keypoints.shape[2], 0)  # numpy takes a pose at a time then, not a joint
+    return replace(prepared, keypoints=prepared.keypoints - everywhere)
 
 
 def centre_each(prepared: Prepared, joint: int) -> Prepared:

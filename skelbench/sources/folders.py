@@ -70,8 +70,13 @@ def read_file(path: str, size: int) -> bytes:
         RawFormatError: If it has another size now.
         OSError: If it cannot be read.
     """
-    with open(path, "rb") as file:  # noqa: PTH123 - a Path takes as long to make as the file to open
-        data = file.read(size + 1)
+    file = os.open(path, os.O_RDONLY)  # a file object costs a fourth of the reading
+    try:
+        data = os.read(file, size + 1)
+        while len(data) < size and (more := os.read(file, size + 1 - len(data))):
+            data += more
+    finally:
+        os.close(file)
     if len(data) != size:
         raise RawFormatError(f"has changed since it was listed with {size} bytes. Repeat the command.")
     return data
@@ -84,7 +89,7 @@ def map_file(path: str, size: int) -> memoryview:
         RawFormatError: If it has another size now.
         OSError: If it cannot be read.
     """
-    with open(path, "rb") as file:  # noqa: PTH123 - as above
+    with open(path, "rb") as file:  # noqa: PTH123 - a Path takes as long to make as the file to open
         if os.fstat(file.fileno()).st_size != size:
             raise RawFormatError(f"has changed since it was listed with {size} bytes. Repeat the command.")
         return memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ))

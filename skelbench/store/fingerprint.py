@@ -17,6 +17,7 @@ from skelbench.card import Card
 from skelbench.sample import Sample
 
 _EXACT = 2**53  # integers up to here are exact as float64
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 def fingerprint(card: Card, digests: Iterable[bytes]) -> str:
@@ -89,7 +90,7 @@ def _number(value: Any) -> Any:
 
 def _canonical_json(value: object) -> bytes:
     """One form for one value: sorted keys, no spaces, ASCII."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+    return _CANONICAL.encode(value).encode()
 
 
 def _block(data: bytes) -> bytes:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from skelbench.errors import RecipeError
 from skelbench.prepare import prepare
-from skelbench.prepare.denoise import _motion, ctr_denoise
+from skelbench.prepare.denoise import ctr_denoise
 from skelbench.prepare.prepared import by_id
 from skelbench.sample import Sample
 
@@ -250,13 +250,6 @@ def test_bodies_that_show_nothing_are_nobody_in_the_honest_way() -> None:
     assert seen(ctr_denoise(sample).keypoints) == [span(0, 20)]
     sample.keypoints[sample.person == 2] = 0
     assert seen(ctr_denoise(sample).keypoints) == [span(0, 20)]
-
-
-@pytest.mark.parametrize("poses", [1, 2, 17, 300])
-def test_motion_has_the_bits_of_numpys_variance(poses: int) -> None:
-    values = (np.random.default_rng(poses).normal(size=(poses, 25, 3)) * 2 + 3).astype(np.float32)
-    assert _motion(values) == np.var(values.reshape(-1, 3), axis=0).sum()
-    assert np.asarray(_motion(values)).dtype == np.float32
 
 
 def test_poses_in_the_image_are_cleaned_too(make_sample) -> None:
