@@ -195,6 +195,7 @@ def _stage(job: _Job, folder: Path, parts: list[Part], helpers: Crew, on_progres
         skip=job.skip,
         copies=tuple(copies.items()),
         max_file=job.converter.max_file,
+        folder=folder,
         wide=job.converter.wide.model_dump_json() if job.converter.wide else "",
     )
     rejects = len(job.plan.rejects) + sum(len(part.rejects) for part in parts)

@@ -30,13 +30,14 @@ from skelbench.store.fingerprint import one_nan, sample_digest
 from skelbench.store.schema import INFO, RAW, README, REJECTS, SAMPLES, SEGMENTS, DatasetInfo, Reject, read_info
 
 PART_ITEMS = 1024  # planned items in a part
+PIECE = "piece-"  # what the names of files begin with by which processes hand each other what they have read
 _LOCK = "lock"
 _REQUEST = "request.json"
 _OLD = "replaced"  # the store that is being replaced, for the moment between two renames
 _LINGER, _PAUSE = 5.0, 0.05  # seconds: given to the processes of a killed writer, and between two looks
 _DIGEST_BYTES = 32  # SHA-256 at the end of a part
 _LENGTH = struct.Struct("<Q")  # before each block of a part, and of the summary before the digest
-_OURS = re.compile(r"lock|request\.json(\.tmp)?|part-\d+\.samples(\.tmp)?|unpacked-\d+\.tar|store|replaced")
+_OURS = re.compile(r"lock|request\.json(\.tmp)?|part-\d+\.samples(\.tmp)?|piece-\w+|unpacked-\d+\.tar|store|replaced")
 _STORE_FILE = re.compile(rf"({INFO}|{SAMPLES}|{SEGMENTS}|{REJECTS}|{RAW}|{README}|poses-\d+\.h5)")
 
 
@@ -171,7 +172,7 @@ def publish(whole: Path, out: Path, folder: Path) -> None:
 
 
 def staged_parts(folder: Path) -> list[Part]:
-    """The whole parts from the first on; a damaged one and all after it are removed.
+    """The whole parts from the first on; a damaged one, all after it, and what stopped processes left are removed.
 
     Args:
         folder: The locked folder for unfinished work.
@@ -187,7 +188,7 @@ def staged_parts(folder: Path) -> list[Part]:
             break
         parts.append(part)
     known = {part.path for part in parts}
-    for path in folder.glob("part-*"):
+    for path in (*folder.glob("part-*"), *folder.glob(f"{PIECE}*")):
         if path not in known:
             path.unlink()
     return parts

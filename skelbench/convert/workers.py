@@ -4,7 +4,7 @@ import dataclasses
 import logging
 import os
 from collections import Counter, deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ import numpy as np
 
 from skelbench import registry
 from skelbench.card import Card
+from skelbench.convert.passing import Left, leave, take
 from skelbench.convert.planning import Converter
 from skelbench.convert.staging import PART_ITEMS, Chunk
 from skelbench.crew import Crew, work_through
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 
 _CHUNK_ITEMS = 32  # items that a process gets at once
 _CHUNK_BYTES = 16 << 20  # or fewer, when they are large
+_SHARES = 4  # pieces for each process that what is left makes at least
+_LAST_ITEMS = 4  # or fewer at the end, where others would wait for the one who has the last
 _FEW = 1000  # items below which starting processes takes longer than it saves
 _LONGEST_REASON = 500  # characters
 _PYTHONS = frozenset({int, float, str, bool, tuple})  # types of values that need not be looked at
@@ -48,6 +51,7 @@ class Workplace:
     skip: tuple[Path, ...]
     copies: tuple[tuple[Path, Path], ...]  # plain copies of packed tars
     max_file: int
+    folder: Path  # where it may leave what it has read
     wide: str = ""  # JSON: the card with all channels, where the store keeps some of them
 
 
@@ -140,7 +144,7 @@ def read_items(
     Raises:
         StoreError: If one of the processes dies.
     """
-    pieces = _pieces(items, source)
+    pieces = _pieces(items, source, helpers.count + 1)
     if helpers.count == 0 or len(items) <= 1:
         chunks: Generator[Chunk, None, None] = (read_chunk(converter, source, piece) for piece in pieces)
     else:
@@ -170,11 +174,13 @@ def _read_together(
             begun.append(piece)
             yield piece
 
+    here: Callable[[list[RawItem]], Chunk | Left] = partial(read_chunk, *opened)
+    there: Callable[[list[RawItem]], Chunk | Left] = partial(_read_there, workplace)
     _OPEN[workplace] = opened  # for the copies of this process
     try:
-        for chunk in work_through(noted(), partial(read_chunk, *opened), partial(_read_there, workplace), helpers):
+        for found in work_through(noted(), here, there, helpers):
             begun.popleft()
-            yield chunk
+            yield take(found) if isinstance(found, Left) else found
     except BrokenProcessPool as error:
         first, last = (begun[0][0].sample_id, begun[-1][-1].sample_id) if begun else ("?", "?")
         raise StoreError(
@@ -185,11 +191,11 @@ def _read_together(
         _OPEN.pop(workplace, None)
 
 
-def _read_there(workplace: Workplace, items: list[RawItem]) -> Chunk:
+def _read_there(workplace: Workplace, items: list[RawItem]) -> Left:
     """What a worker does with a few items."""
     if workplace not in _OPEN:
         _OPEN[workplace] = _open(workplace)
-    return read_chunk(*_OPEN[workplace], items)
+    return leave(read_chunk(*_OPEN[workplace], items), workplace.folder)
 
 
 def _open(workplace: Workplace) -> Opened:
@@ -202,20 +208,23 @@ def _open(workplace: Workplace) -> Opened:
     return converter, source
 
 
-def _pieces(items: Sequence[RawItem], source: Source) -> Iterator[list[RawItem]]:
+def _pieces(items: Sequence[RawItem], source: Source, processes: int) -> Iterator[list[RawItem]]:
     """Cut the items into pieces of some 32, fewer where their files are large; none goes over the end of a part.
 
-    A file that several items share counts in parts: it is not read anew for each.
+    A file that several items share counts in parts: it is not read anew for each. Where several processes share the
+    work, pieces grow smaller towards its end, so that all of them are done at about the same time.
     """
     piece: list[RawItem] = []
-    filled = 0
+    filled, most = 0, _CHUNK_ITEMS
     shared = Counter(path for item in items for path in item.paths)
     for place, item in enumerate(items):
         size = sum(source.size(path) // shared[path] for path in item.paths)
-        full = len(piece) == _CHUNK_ITEMS or filled + size > _CHUNK_BYTES or place % PART_ITEMS == 0
+        full = len(piece) >= most or filled + size > _CHUNK_BYTES or place % PART_ITEMS == 0
         if piece and full:
             yield piece
             piece, filled = [], 0
+            if processes > 1:
+                most = min(_CHUNK_ITEMS, max(_LAST_ITEMS, (len(items) - place) // (processes * _SHARES)))
         piece.append(item)
         filled += size
     if piece:

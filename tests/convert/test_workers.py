@@ -54,7 +54,7 @@ def chunks(toy: Path, raw: Path, options: Callable[[str], Path]) -> Read:
         converter = load_converter(str(toy), options(f"[options]\n{lines}"))
         source = open_source([raw], max_file=converter.max_file)
         plan = make_plan(converter, source, None)
-        place = Workplace(str(toy), converter.card.model_dump_json(), (raw,), (), (), converter.max_file)
+        place = Workplace(str(toy), converter.card.model_dump_json(), (raw,), (), (), converter.max_file, raw.parent)
         with crew(workers - 1) as helpers:
             return list(read_items(converter, source, plan.items, place, helpers))
 
@@ -76,7 +76,7 @@ def test_a_large_file_that_all_items_share_does_not_part_them(
     converter = load_converter(str(toy), options(""))
     source = open_source([raw], max_file=converter.max_file)
     items = [replace(item, paths=(*item.paths, "scale.txt")) for item in make_plan(converter, source, None).items]
-    place = Workplace(str(toy), converter.card.model_dump_json(), (raw,), (), (), converter.max_file)
+    place = Workplace(str(toy), converter.card.model_dump_json(), (raw,), (), (), converter.max_file, raw.parent)
     with crew(0) as helpers:
         assert [chunk.items for chunk in read_items(converter, source, items, place, helpers)] == [32, 8]
 
@@ -167,7 +167,7 @@ def test_workers_are_gone_when_reading_is_left_early(toy: Path, raw: Path, optio
     converter = load_converter(str(toy), options("[options]\ndelay = 0.5"))
     source = open_source([raw], max_file=converter.max_file)
     plan = make_plan(converter, source, None)
-    place = Workplace(str(toy), converter.card.model_dump_json(), (raw,), (), (), converter.max_file)
+    place = Workplace(str(toy), converter.card.model_dump_json(), (raw,), (), (), converter.max_file, raw.parent)
     started = time.monotonic()
     with crew(1) as helpers:
         read_items(converter, source, plan.items * 9, place, helpers).close()
