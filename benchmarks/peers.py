@@ -1,4 +1,4 @@
-"""The peers' own scripts, unmodified, beside skelbench: raw NTU texts to a file that their training reads.
+"""The peers' own scripts, unmodified, beside skelbench: raw NTU texts to what training reads, and clips to batches.
 
 python -m benchmarks.peers --ctrgcn DIR --stgcn DIR --agcn DIR --pyskl DIR [--raw DIR]
 
@@ -19,16 +19,17 @@ import shutil
 import sys
 import tempfile
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmarks.__main__ import table
 from benchmarks.fixtures import kinect_texts
-from benchmarks.measure import Done, Timed, Way, Work, emptied, rounds, run_here
-from benchmarks.works import FAST, digest_of, to_trainable
+from benchmarks.measure import Done, Measured, Timed, Way, Work, emptied, rounds, run_here
+from benchmarks.works import FAST, digest_of, feeder, padded, store_of, to_trainable
 
 CHAIN = ("get_raw_skes_data.py", "get_raw_denoised_data.py", "seq_transformation.py")
 
@@ -107,6 +108,39 @@ def _pyskl(repository: Path, raw: Path) -> Timed:
 PEERS: dict[str, Callable[[Path, Path], Timed]] = {
     "ctrgcn": _ctrgcn, "stgcn": _stgcn, "agcn": _agcn, "pyskl": _pyskl,
 }  # fmt: skip
+FEEDS: Mapping[str, Mapping[str, Any]] = {"feed": {}, "feed-bone": {"bone": True}, "feed-300": {"frames": 300}}
+
+
+def _ctrgcn_feeder(repository: Path, raw: Path, *, frames: int = 64, bone: bool = False) -> Timed:
+    """Its feeder of NTU RGB+D, as its configurations of training have it, and torch's own way to make batches."""
+    import torch
+    from torch.utils.data import default_collate
+
+    torch.set_num_threads(1)
+    file = raw.with_name("padded.npz")
+    if not file.is_file():
+        clips = np.stack(list(padded(store_of(raw)[1])))
+        labels = np.eye(60, dtype=np.float32)[np.arange(len(clips)) % 60]
+        np.savez(file, x_train=clips, y_train=labels, x_test=clips[:1], y_test=labels[:1])
+    sys.path.insert(0, str(repository))
+    _as_it_was()
+    tools: Any = importlib.import_module("feeders.tools")
+    tools.np = types.SimpleNamespace(**{**vars(np), "floor": _floor})
+    make: Any = importlib.import_module("feeders.feeder_ntu").Feeder
+    fed = make(str(file), window_size=frames, p_interval=[0.5, 1], random_rot=True, bone=bone)
+
+    def work() -> Done:
+        """Feed some batches."""
+        for begin in range(0, 640, 64):
+            default_collate([fed[place % len(fed)] for place in range(begin, begin + 64)])
+        return Done(640)
+
+    return work
+
+
+def _floor(values: Any) -> Any:
+    """A number where an array of one is given: `int` took such arrays for numbers when the feeder was written."""
+    return np.floor(values).item() if np.size(values) == 1 else np.floor(values)
 
 
 def _texts(raw: Path) -> Path:
@@ -138,10 +172,8 @@ def _arrays(file: Path) -> Iterator[np.ndarray]:
 
 
 def _script(path: Path, folder: Path, *arguments: str) -> None:
-    """Run a script as `python path` would, in a folder, with what NumPy had when it was written."""
-    for name, kind in (("int", int), ("float", float), ("bool", bool), ("string_", np.bytes_)):
-        if name not in vars(np):
-            setattr(np, name, kind)
+    """Run a script as `python path` would, in a folder."""
+    _as_it_was()
     sys.argv = [str(path), *arguments]
     before = Path.cwd()
     os.chdir(folder)
@@ -152,10 +184,19 @@ def _script(path: Path, folder: Path, *arguments: str) -> None:
         os.chdir(before)
 
 
-def _work(given: dict[str, Path], make: Callable[[Path], object]) -> Work:
-    """The chains that were given, and skelbench's."""
+def _as_it_was() -> None:
+    """Give NumPy the names that it had when the scripts were written, and want no screen."""
+    for name, kind in (("int", int), ("float", float), ("bool", bool), ("string_", np.bytes_)):
+        if name not in vars(np):
+            setattr(np, name, kind)
+    os.environ["MPLBACKEND"] = "agg"
+
+
+def _works(given: dict[str, Path], make: Callable[[Path], object]) -> Iterator[Work]:
+    """The chains that were given beside skelbench's, and CTR-GCN's feeder."""
     named = [word for name, path in given.items() for word in (f"--{name}", str(path))]
-    return Work(
+    child = ("benchmarks.peers", *named, "--one")
+    yield Work(
         name="peers",
         what="NTU texts → what training reads",
         items="clips",
@@ -166,8 +207,21 @@ def _work(given: dict[str, Path], make: Callable[[Path], object]) -> Work:
             Way("fast", to_trainable),
         ),
         limit="1,423 MB/s, a C kernel that parses and does nothing else",
-        child=("benchmarks.peers", *named, "--one"),
+        child=child,
     )
+    for name, how in FEEDS.items() if "ctrgcn" in given else ():
+        yield Work(
+            name=f"peers-{name}",
+            what=f"{name}: clips → batches of 64",
+            items="clips",
+            make=make,
+            ways=(
+                Way("ctrgcn", partial(_ctrgcn_feeder, given["ctrgcn"], **how)),
+                Way("base", partial(feeder, **how), without=FAST),
+            ),
+            limit="105,000 clips/s, a compiled kernel",
+            child=child,
+        )
 
 
 def main() -> None:
@@ -183,16 +237,19 @@ def main() -> None:
     if not given:
         parser.error(f"no repository was given; expected one at least of --{', --'.join(PEERS)}")
     if asked.one:
-        _, wanted, raw = asked.one
-        way = next(way for way in _work(given, lambda _: None).ways if way.name == wanted)
+        name, wanted, raw = asked.one
+        ways = next(work.ways for work in _works(given, lambda _: None) if work.name == name)
+        way = next(way for way in ways if way.name == wanted)
         sys.stdout.write(json.dumps(run_here(way, Path(raw))) + "\n")
         return
     source = asked.raw and asked.raw.resolve()
     make = partial(shutil.copytree, source) if source else partial(kinect_texts, clips=300)
-    work = _work(given, make)
+    works = {work.name: work for work in _works(given, make)}
+    measured: list[Measured] = []
     with tempfile.TemporaryDirectory(prefix="skelbench-peers-") as folder:
-        measured = rounds(work, Path(folder), asked.rounds, lambda line: sys.stderr.write(line + "\n"))
-    sys.stdout.write(table(measured, {work.name: work}))
+        for name, work in works.items():
+            measured += rounds(work, Path(folder) / name, asked.rounds, lambda line: sys.stderr.write(line + "\n"))
+    sys.stdout.write(table(measured, works))
 
 
 if __name__ == "__main__":

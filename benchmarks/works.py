@@ -144,12 +144,17 @@ def _json(raw: Path) -> Timed:
     return work
 
 
-def _dense(raw: Path) -> tuple[Path, np.ndarray]:
-    """A store of the raw data, and its clips padded as the field keeps them: (N, C, T, V, M)."""
+def store_of(raw: Path) -> tuple[Path, Any]:
+    """A store of the raw data, made where it is missing, and its clips prepared by `ctr`."""
     store = raw.with_name("store")
     if not store.is_dir():
         _converted(raw, "ntu60", store)
-    prepared = _prepared(store)
+    return store, _prepared(store)
+
+
+def _dense(raw: Path) -> tuple[Path, np.ndarray]:
+    """A store of the raw data, and its clips padded as the field keeps them: (N, C, T, V, M)."""
+    store, prepared = store_of(raw)
     dense = np.zeros((len(prepared), 3, idioms.FRAMES, idioms.JOINTS, idioms.SLOTS), np.float32)
     for place in range(len(prepared)):
         clip = _clip(prepared, place)
@@ -167,18 +172,17 @@ def _feeder_by_idiom(raw: Path, *, frames: int = 64, bone: bool = False) -> Time
     return lambda: Done(idioms.feed(dense, order, frames=frames, bone=bone, rng=np.random.default_rng(0)))
 
 
-def _feeder(raw: Path, *, frames: int = 64, bone: bool = False) -> Timed:
+def feeder(raw: Path, *, frames: int = 64, bone: bool = False) -> Timed:
     """Batches of 64, made whole."""
     import torch
 
     from skelbench.data.batches import part_data, recipe_spec
     from skelbench.data.types import DataRecipe, Items
-    from skelbench.prepare.sets import prepare_set
     from skelbench.store.reader import open_store
 
     torch.set_num_threads(1)
-    store = open_store(_dense(raw)[0])
-    prepared = prepare_set(store, range(len(store)), ["ctr"], None)
+    folder, prepared = store_of(raw)
+    store = open_store(folder)
     recipe = DataRecipe(
         prepare=("ctr",),
         frames=frames,
@@ -335,7 +339,7 @@ def _store_works() -> Iterator[Work]:
             make=_kinect(FEW),
             ways=(
                 Way("idiom", partial(_feeder_by_idiom, frames=frames, bone=bone)),
-                Way("base", partial(_feeder, frames=frames, bone=bone)),
+                Way("base", partial(feeder, frames=frames, bone=bone)),
             ),
             limit="105,000 clips/s, a compiled kernel",
         )
