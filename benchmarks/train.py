@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from benchmarks.__main__ import table
 from benchmarks.measure import Done, Timed, Way, Work, rounds, run_here
 from skelbench import registry
 from skelbench.data.types import InputSpec
+from skelbench.freed import freed_memory_kept
 from skelbench.models.encoder import encoder_class
 from skelbench.skeletons import load_layout
 
@@ -106,16 +108,17 @@ def authors(name: str, repository: Path) -> Step:
     return training_step(network, (theirs,), half=False)
 
 
-def timed(make: Callable[[], Step], _: Path) -> Timed:
-    """A step to be timed, warm."""
+def timed(make: Callable[[], Step], _: Path, *, kept: bool = True) -> Timed:
+    """A step to be timed, warm; freed memory is kept for the next one, as in every run of skelbench."""
     torch.set_num_threads(1)
     step = make()
     step()
 
     def work() -> Done:
         """Take a few."""
-        for _ in range(STEPS):
-            step()
+        with freed_memory_kept() if kept else nullcontext():
+            for _ in range(STEPS):
+                step()
         return Done(STEPS * SAMPLES)
 
     return work
@@ -133,7 +136,7 @@ def work_of(name: str, repository: Path | None) -> Work:
     }
     ways = [Way(kind, partial(timed, partial(ours, name, **options))) for kind, options in kinds.items()]
     if repository is not None:
-        ways.insert(1, Way("authors", partial(timed, partial(authors, name, repository))))
+        ways.insert(1, Way("authors", partial(timed, partial(authors, name, repository), kept=False)))
     named = [] if repository is None else [f"--{name}", str(repository)]
     return Work(
         name=name,

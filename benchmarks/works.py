@@ -173,11 +173,12 @@ def _feeder_by_idiom(raw: Path, *, frames: int = 64, bone: bool = False) -> Time
 
 
 def feeder(raw: Path, *, frames: int = 64, bone: bool = False) -> Timed:
-    """Batches of 64, made whole."""
+    """Batches of 64, made whole, in a process that keeps freed memory, as every run does."""
     import torch
 
     from skelbench.data.batches import part_data, recipe_spec
     from skelbench.data.types import DataRecipe, Items
+    from skelbench.freed import freed_memory_kept
     from skelbench.store.reader import open_store
 
     torch.set_num_threads(1)
@@ -195,6 +196,7 @@ def feeder(raw: Path, *, frames: int = 64, bone: bool = False) -> Timed:
     part = part_data(prepared, items, recipe, spec)
     epochs = itertools.count()
 
+    @freed_memory_kept()
     def work() -> Done:
         """Feed a few thousand clips."""
         fed = 0

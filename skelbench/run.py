@@ -14,6 +14,7 @@ from lightning_fabric import Fabric
 from skelbench.cell import Cell, Progress, Sink
 from skelbench.errors import USAGE, RunError
 from skelbench.execute import ORACLE, Preview, assist, execute, preview, unfinished
+from skelbench.freed import freed_memory_kept
 from skelbench.metrics import shown
 from skelbench.plan import plan_runs
 from skelbench.processes import Order, Seat, launched, seat, started_here, supervise
@@ -79,6 +80,7 @@ def run(request: RunRequest, sink: Sink = lambda progress: None) -> list[RunResu
     return results
 
 
+@freed_memory_kept()
 def run_cell(cell: Cell, overwrite: str, sink: Sink, sat: Seat | None) -> RunResult | None:
     """Run a cell in this process, alone or with others.
 

@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOW = [
     # the ground floor
-    "errors toml layouts skeletons mapping sample card registry steps raw workspace limit world norms crew garbage",
+    "errors toml layouts skeletons mapping sample card registry steps raw workspace limit world norms",
+    "crew freed garbage machine_code",  # processes, memory, compiled functions
     "protocols",
     "formats",
     "converters",

@@ -31,8 +31,8 @@ PERSONS: Mapping[str, Callable[[PreparedSet, int], Tracks]] = {
 
 
 def zero(x: Tensor) -> Tensor:
-    """Put 0 for what is missing."""
-    return torch.nan_to_num(x, nan=0.0, posinf=torch.inf, neginf=-torch.inf)
+    """Put 0 for what is missing, in its place."""
+    return x.nan_to_num_(nan=0.0, posinf=torch.inf, neginf=-torch.inf)
 
 
 FILLS: Mapping[str, Callable[[Tensor], Tensor]] = {"zero": zero}
@@ -154,7 +154,7 @@ class PartData:
         target = self.target[self._on_device(self.met)]
         groups = order_of(self.recipe.sampler)(torch.from_numpy(self.keys), target, turn).numpy()
         size = max(self.recipe.batch // groups.shape[1], 1)
-        clips = self._bound(self.recipe.clips)
+        clips = self._clips
         for step in range(self.steps):
             whole = groups[step * size : (step + 1) * size]
             progress = (epoch + step / self.steps) / max(epochs, 1)
@@ -175,7 +175,7 @@ class PartData:
         if self.windows is not None and self is not self.overlapping:
             yield from self.overlapping.batches()
             return
-        clips = self._bound(self.recipe.test_clips)
+        clips = self._test_clips
         for begin in range(0, len(self), self.recipe.batch):
             places = np.arange(begin, min(begin + self.recipe.batch, len(self)))
             yield self._batch(places, clips, Round(0), group=1, progress=0.0, drawn=False)
@@ -188,9 +188,15 @@ class PartData:
             return self
         return windowed(self, windows.source, _stride(windows.size))
 
-    def _bound(self, lists: Sequence[Sequence[str]]) -> list[tuple[Bound, ...]]:
-        """The lists of steps with their functions."""
-        return [bind_clip(steps, self.recipe.frames) for steps in lists]
+    @cached_property
+    def _clips(self) -> list[tuple[Bound, ...]]:
+        """The lists of steps for training, with their functions."""
+        return [bind_clip(steps, self.recipe.frames) for steps in self.recipe.clips]
+
+    @cached_property
+    def _test_clips(self) -> list[tuple[Bound, ...]]:
+        """The lists of steps for prediction, with their functions."""
+        return [bind_clip(steps, self.recipe.frames) for steps in self.recipe.test_clips]
 
     def _batch(
         self,

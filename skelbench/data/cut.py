@@ -102,9 +102,8 @@ def cut(
     chosen: Tensor | None = None
     whole, blank = True, torch.nan
     for place, step in enumerate(steps):
-        here = rows.salted(place)
         if step.name in SAMPLING and step.draw is not None:
-            positions = step.draw(here, *step.arguments)
+            positions = step.draw(rows.salted(place), *step.arguments)
             if x is None:  # nothing has touched the frames yet: they are read straight from the set
                 x = interpolate(source.frames, source.first, source.last, positions)
             else:
@@ -120,7 +119,7 @@ def cut(
                 continue
         x = _whole(source, rows.length) if x is None else x
         if step.draw is not None:
-            x = OPERATIONS[step.name].apply(x, step.draw(here, *step.arguments))
+            x = OPERATIONS[step.name].apply(x, step.draw(rows.salted(place), *step.arguments))
         elif whole and blank == 0:
             x = compute_streams(_lengthened(x, rows.length, steps[place:]), *streams)[:, :, :-1]
         else:
