@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 FLOW = [
     # the ground floor
     "errors toml layouts skeletons mapping sample card registry steps raw workspace limit world norms",
-    "crew freed garbage machine_code",  # processes, memory, compiled functions
+    "crew freed garbage machine_code passing",  # processes, memory, compiled functions
     "protocols",
     "formats",
     "converters",

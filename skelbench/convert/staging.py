@@ -25,12 +25,12 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 
 from skelbench.errors import StoreError
+from skelbench.passing import PIECE
 from skelbench.store.block import Block, Row, samples_of
 from skelbench.store.fingerprint import one_nan, sample_digest
 from skelbench.store.schema import INFO, RAW, README, REJECTS, SAMPLES, SEGMENTS, DatasetInfo, Reject, read_info
 
 PART_ITEMS = 1024  # planned items in a part
-PIECE = "piece-"  # what the names of files begin with by which processes hand each other what they have read
 _LOCK = "lock"
 _REQUEST = "request.json"
 _OLD = "replaced"  # the store that is being replaced, for the moment between two renames

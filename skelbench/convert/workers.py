@@ -17,11 +17,11 @@ import numpy as np
 
 from skelbench import registry
 from skelbench.card import Card
-from skelbench.convert.passing import Left, leave, take
 from skelbench.convert.planning import Converter
 from skelbench.convert.staging import PART_ITEMS, Chunk
 from skelbench.crew import Crew, work_through
 from skelbench.errors import RawFormatError, StoreError
+from skelbench.passing import Left, leave, take
 from skelbench.raw import RawItem
 from skelbench.sample import Sample
 from skelbench.sources.source import Source, open_source, printable
@@ -56,6 +56,7 @@ class Workplace:
 
 
 Opened: TypeAlias = tuple[Converter, Source]
+Read: TypeAlias = tuple[Chunk, Left | None]  # None where the chunk has its arrays with it
 
 _OPEN: dict[Workplace, Opened] = {}  # what this process has open; a copy of it finds here what it needs not open again
 
@@ -174,13 +175,13 @@ def _read_together(
             begun.append(piece)
             yield piece
 
-    here: Callable[[list[RawItem]], Chunk | Left] = partial(read_chunk, *opened)
-    there: Callable[[list[RawItem]], Chunk | Left] = partial(_read_there, workplace)
+    here: Callable[[list[RawItem]], Read] = partial(_read_here, opened)
+    there: Callable[[list[RawItem]], Read] = partial(_read_there, workplace)
     _OPEN[workplace] = opened  # for the copies of this process
     try:
-        for found in work_through(noted(), here, there, helpers):
+        for chunk, left in work_through(noted(), here, there, helpers):
             begun.popleft()
-            yield take(found) if isinstance(found, Left) else found
+            yield chunk if left is None else _with_arrays(chunk, take(left))
     except BrokenProcessPool as error:
         first, last = (begun[0][0].sample_id, begun[-1][-1].sample_id) if begun else ("?", "?")
         raise StoreError(
@@ -191,11 +192,22 @@ def _read_together(
         _OPEN.pop(workplace, None)
 
 
-def _read_there(workplace: Workplace, items: list[RawItem]) -> Left:
+def _read_here(opened: Opened, items: list[RawItem]) -> Read:
+    """What this process does with a few items."""
+    return read_chunk(*opened, items), None
+
+
+def _read_there(workplace: Workplace, items: list[RawItem]) -> Read:
     """What a worker does with a few items."""
     if workplace not in _OPEN:
         _OPEN[workplace] = _open(workplace)
-    return leave(read_chunk(*_OPEN[workplace], items), workplace.folder)
+    chunk = read_chunk(*_OPEN[workplace], items)
+    return _with_arrays(chunk, {}), leave(chunk.block.arrays, workplace.folder)
+
+
+def _with_arrays(chunk: Chunk, arrays: dict[str, np.ndarray]) -> Chunk:
+    """The same with other arrays."""
+    return dataclasses.replace(chunk, block=dataclasses.replace(chunk.block, arrays=arrays))
 
 
 def _open(workplace: Workplace) -> Opened:

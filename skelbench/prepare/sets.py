@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from jaxtyping import Bool, Float32, Int64
 from skelbench.crew import crew, work_through
 from skelbench.errors import RunError
 from skelbench.garbage import seldom_collected
+from skelbench.passing import Left, leave, take
 from skelbench.prepare.cache import CacheError, publish, read_arrays, write_arrays
 from skelbench.prepare.prepared import Prepared
 from skelbench.prepare.run import check_prepare, mappings_of, prepared_layout, preparer
@@ -145,26 +147,37 @@ class _Flat(NamedTuple):
     seen: np.ndarray  # (persons of all samples,) whether each shows any joint
 
 
+class _FlatLeft(NamedTuple):
+    """The same as another process hands it over."""
+
+    rows: Left
+    shape: np.ndarray
+    seen: np.ndarray
+
+
 def _prepared(store: Store, places: np.ndarray, steps: tuple[str, ...], workers: int | None) -> Iterator[_Flat]:
     """Prepare samples, some at a time, in order."""
     pieces = (places[begin : begin + _TOGETHER] for begin in range(0, len(places), _TOGETHER))
     count = workers or (len(os.sched_getaffinity(0)) if len(places) >= _MANY else 1)
     _OPEN[store.path] = store  # for the copies of this process
+    here: Callable[[np.ndarray], _Flat | _FlatLeft] = partial(_prepare_some, store, steps)
     try:
-        with crew(min(count, len(places) // _TOGETHER) - 1) as helpers:
-            here, there = partial(_prepare_some, store, steps), partial(_prepare_there, store.path, steps)
-            yield from work_through(pieces, here, there, helpers)
+        with crew(min(count, len(places) // _TOGETHER) - 1) as helpers, tempfile.TemporaryDirectory() as folder:
+            there: Callable[[np.ndarray], _Flat | _FlatLeft] = partial(_prepare_there, store.path, steps, Path(folder))
+            for found in work_through(pieces, here, there, helpers):
+                yield found if isinstance(found, _Flat) else _Flat(take(found.rows)["rows"], found.shape, found.seen)
     except BrokenProcessPool as error:
         raise RunError("A process that prepared samples died: out of memory, or killed. Repeat the command.") from error
     finally:
         _OPEN.pop(store.path, None)
 
 
-def _prepare_there(path: Path, steps: tuple[str, ...], places: np.ndarray) -> _Flat:
+def _prepare_there(path: Path, steps: tuple[str, ...], folder: Path, places: np.ndarray) -> _FlatLeft:
     """What another process does with some samples."""
     if path not in _OPEN:
         _OPEN[path] = open_store(path)
-    return _prepare_some(_OPEN[path], steps, places)
+    found = _prepare_some(_OPEN[path], steps, places)
+    return _FlatLeft(leave({"rows": found.rows}, folder), found.shape, found.seen)
 
 
 def _prepare_some(store: Store, steps: tuple[str, ...], places: np.ndarray) -> _Flat:
