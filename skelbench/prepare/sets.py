@@ -28,7 +28,7 @@ from skelbench.store.reader import Store, open_store
 log = logging.getLogger(__name__)
 
 _TOGETHER = 64  # samples that a process gets at once
-_MANY = 2000  # samples from which on more processes are worth their start
+_MANY = 5000  # samples from which on more processes are worth their start
 
 _OPEN: dict[Path, Store] = {}  # what this process has open; a copy of it finds here what it needs not open again
 
