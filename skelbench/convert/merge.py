@@ -209,6 +209,8 @@ def _prepare(request: MergeRequest) -> _Job:
     first: tuple[Path, DatasetInfo, Shard] | None = None
     for given in _given(request):
         path = Path(expanded(given)).absolute()
+        if not path.exists():
+            raise UsageError(f"{given} is not there; --merge joins parts that `convert --shard i/n` has made.")
         info = read_info(path)
         shard = _shard(given, info, request.converter)
         first = first or (given, info, shard)

@@ -122,6 +122,11 @@ def test_a_folder_that_is_no_store_is_no_part(tmp_path: Path) -> None:
         joined([tmp_path], tmp_path / "joined")
 
 
+def test_a_part_that_is_not_there_is_an_error_of_the_command(parts: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="gone is not there; --merge joins parts"):
+        joined([*parts, tmp_path / "gone"], tmp_path / "joined")
+
+
 def test_a_damaged_part_is_named_and_nothing_is_made(parts: list[Path], tmp_path: Path) -> None:
     with (parts[1] / "poses-000.h5").open("r+b") as file:
         file.seek(-1, 2)
