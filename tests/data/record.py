@@ -62,8 +62,8 @@ class Drawn:
 
     def __init__(self, part: PartData) -> None:
         self.steps: dict[str, list[tuple[Any, Any]]] = {}
-        bound = part._bound
-        object.__setattr__(part, "_bound", lambda lists: [self._watched(steps) for steps in bound(lists)])
+        for name in ("_clips", "_test_clips"):
+            object.__setattr__(part, name, [self._watched(steps) for steps in getattr(part, name)])
         self.slots = int(part.tracks.begin[1])
         self.clips = feeding.outputs(part)
 

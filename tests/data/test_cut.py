@@ -122,7 +122,7 @@ def test_a_clip_is_the_same_whoever_else_is_in_the_batch(make_part: MakePart, st
 @pytest.mark.parametrize("persons", ["present", "all"])
 def test_a_batch_may_be_without_samples(make_part: MakePart, steps: list[str], persons: str) -> None:
     part = make_part(SHAPES, test_clips=[steps], persons=persons)
-    batch = part._batch(np.zeros(0, np.int64), part._bound([steps]), Round(0), group=1, progress=0.0)
+    batch = part._batch(np.zeros(0, np.int64), part._test_clips, Round(0), group=1, progress=0.0)
     whole = next(part.batches()).clips[0].x
     assert batch.clips[0].x.shape == (0, *whole.shape[1:])
     assert batch.clips[0].start.shape == batch.index.shape == (0,)
