@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -161,8 +162,10 @@ def _prepared(store: Store, places: np.ndarray, steps: tuple[str, ...], workers:
     count = workers or (len(os.sched_getaffinity(0)) if len(places) >= _MANY else 1)
     _OPEN[store.path] = store  # for the copies of this process
     here: Callable[[np.ndarray], _Flat | _FlatLeft] = partial(_prepare_some, store, steps)
+    others = min(count, len(places) // _TOGETHER) - 1
+    left: AbstractContextManager[str] = tempfile.TemporaryDirectory() if others > 0 else nullcontext("")
     try:
-        with crew(min(count, len(places) // _TOGETHER) - 1) as helpers, tempfile.TemporaryDirectory() as folder:
+        with crew(others) as helpers, left as folder:
             there: Callable[[np.ndarray], _Flat | _FlatLeft] = partial(_prepare_there, store.path, steps, Path(folder))
             for found in work_through(pieces, here, there, helpers):
                 yield found if isinstance(found, _Flat) else _Flat(take(found.rows)["rows"], found.shape, found.seen)

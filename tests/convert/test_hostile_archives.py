@@ -115,3 +115,13 @@ def test_a_changed_byte_anywhere_leads_to_an_error_a_reason_or_no_harm(
     archive = tmp_path_factory.mktemp("x") / f"x.{kind}"
     archive.write_bytes(changed(packed(kind), at, value))
     read_all(archive)
+
+
+@settings(max_examples=60, deadline=None)
+@given(keep=st.floats(0, 1))
+def test_a_zip_cut_short_anywhere_is_an_error(keep: float, tmp_path_factory: pytest.TempPathFactory) -> None:
+    archive = tmp_path_factory.mktemp("x") / "x.zip"
+    data = packed("zip")
+    archive.write_bytes(data[: int(keep * (len(data) - 1))])
+    with pytest.raises(UsageError):
+        opened(archive)
